@@ -1,0 +1,33 @@
+"""How stages tell of their progress. The cli shows it; the stages never print."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Receives what a stage does. All calls are cheap and may be ignored."""
+
+    def start(self, stage: str, total: float) -> None:
+        """A stage begins that has `total` units of work left (epochs, files, rounds)."""
+
+    def advance(self, stage: str, done: float = 1.0, detail: str = "") -> None:
+        """`done` more units are finished; `detail` says what is being worked on."""
+
+    def finish(self, stage: str) -> None:
+        """The stage is over."""
+
+    def note(self, text: str) -> None:
+        """A line worth keeping: what is reused, what failed, what was taken up again."""
+
+
+class Silent:
+    """Shows nothing: for the Python API and for tests."""
+
+    def start(self, stage: str, total: float) -> None: ...
+
+    def advance(self, stage: str, done: float = 1.0, detail: str = "") -> None: ...
+
+    def finish(self, stage: str) -> None: ...
+
+    def note(self, text: str) -> None: ...
