@@ -7,6 +7,7 @@ Building a record does nothing: no network, no environment, no guess.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any, ClassVar, Literal, TypeVar
 
 import msgspec
@@ -186,6 +187,8 @@ class Trained(Record):
     preprocessing: Preprocessing
     losses: tuple[float, ...]
     """Mean training loss of each epoch."""
+    threads: int | None = None
+    """Threads it was trained with: another number may give other last bits, hence another `checkpoint_sha`."""
     made_by: MadeBy
 
     @property
@@ -199,6 +202,14 @@ class FileRef(Record):
     name: str
     sha256: str
     size_bytes: int
+
+
+def files_sha(files: Iterable[FileRef]) -> str:
+    """The `artifact_sha` of these files: that of the file; of several, of the lines `sha256  name`, sorted by name."""
+    ordered = sorted(files, key=lambda file: file.name)
+    if len(ordered) == 1:
+        return ordered[0].sha256
+    return hashlib.sha256("".join(f"{file.sha256}  {file.name}\n" for file in ordered).encode()).hexdigest()
 
 
 class Tensor(Record):

@@ -27,22 +27,32 @@ R = TypeVar("R", bound=Record)
 
 
 class Store:
-    """A store in `root` (made if missing).
+    """A store in `root`, made if missing; with `read_only` it must be there and is never written.
 
     Raises:
-        UsageError: the folder cannot be written.
+        UsageError: the folder cannot be written, or there is nothing to read.
         RecordError: it was written by a version with another schema.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, read_only: bool = False) -> None:
         self.root = root
         self.blobs = root / "blobs"
         self.scratch = root / "tmp"
-        with _writing(root):
+        with writing(root):
+            if read_only:
+                if not (root / "records.sqlite").is_file():
+                    raise UsageError(
+                        "nothing has been made here yet",
+                        where=str(root),
+                        hint="begin with: edgeprof run --device localhost",
+                    )
+                uri = f"{(root / 'records.sqlite').resolve().as_uri()}?mode=ro"
+                self._db = sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None)
+                return
             self.blobs.mkdir(parents=True, exist_ok=True)
             self.scratch.mkdir(exist_ok=True)
             self._db = sqlite3.connect(root / "records.sqlite", timeout=30, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode=WAL")
+            # The rollback journal, not WAL: a finished store can then be read from a folder that is read-only.
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.execute(
                 "CREATE TABLE IF NOT EXISTS records (kind TEXT NOT NULL, key TEXT NOT NULL, run TEXT,"
@@ -58,7 +68,7 @@ class Store:
 
     def put(self, kind: str, key: str, record: Record, run: str | None = None) -> None:
         """Write a record, replacing one of the same kind and key."""
-        with _writing(self.root):
+        with writing(self.root):
             self._db.execute(
                 "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?)", (kind, key, run, SCHEMA, to_json(record))
             )
@@ -80,11 +90,11 @@ class Store:
 
     def delete(self, kind: str, key: str) -> None:
         """Remove a record if it is there."""
-        with _writing(self.root):
+        with writing(self.root):
             self._db.execute("DELETE FROM records WHERE kind=? AND key=?", (kind, key))
 
     def _query(self, sql: str, args: tuple[Any, ...]) -> list[tuple[str, int, bytes]]:
-        with _writing(self.root):
+        with writing(self.root):
             return self._db.execute(sql, args).fetchall()
 
     def _decode(self, kind: str, row: tuple[str, int, bytes], cls: type[R]) -> R:
@@ -104,7 +114,7 @@ class Store:
         """Keep `data`; returns its sha256."""
         sha = hashlib.sha256(data).hexdigest()
         if not self.has_blob(sha):
-            with _writing(self.root):
+            with writing(self.root):
                 handle, name = tempfile.mkstemp(dir=self.scratch)
                 with os.fdopen(handle, "wb") as file:
                     file.write(data)
@@ -131,6 +141,21 @@ class Store:
         os.chmod(source, 0o644)
         os.replace(source, target)
 
+    def write(self, path: Path, data: bytes) -> None:
+        """Write a file inside `root` that is no blob (a training's state), whole or not at all."""
+        with writing(self.root):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=self.scratch)
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(name, path)
+            except BaseException:
+                Path(name).unlink(missing_ok=True)
+                raise
+
     # --- one writer at a time
 
     @contextmanager
@@ -141,7 +166,7 @@ class Store:
             DeviceBusyError: somebody else holds it and did not let go within `wait_s`.
         """
         deadline = time.monotonic() + wait_s
-        with _writing(self.root):
+        with writing(self.root):
             handle = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
             while True:
@@ -171,7 +196,7 @@ class Store:
 
 
 @contextmanager
-def _writing(root: Path) -> Iterator[None]:
+def writing(root: Path) -> Iterator[None]:
     """The one place where the system's and SQLite's faults become ours."""
     try:
         yield

@@ -1,0 +1,5 @@
+"""What people and programs read after a run: JSON, CSV, Markdown and one self-contained HTML page."""
+
+from edgeprof.report.write import write_reports
+
+__all__ = ["write_reports"]

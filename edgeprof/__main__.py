@@ -1,0 +1,5 @@
+"""`python -m edgeprof`."""
+
+from edgeprof.cli import main
+
+main()

@@ -1,0 +1,313 @@
+"""One process round: a fresh process that opens one file, runs it, times it, and ends.
+
+Reads one JSON line (the spec) on stdin; writes JSON lines on what stdout was: `{"phase": ...}` as it goes on, and at
+the end `{"result": {...}}` or `{"failed": {...}}`. Runtimes print to stdout as they like; that goes to stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import resource
+import signal
+import sys
+import time
+import zipfile
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+
+from .runtimes import MissingRuntimeError, Model, ModelError, import_runtime, open_model, own_words
+from .timing import Kept, timed
+
+SEED = 0
+"""For the inputs of a file that comes without any."""
+WARMUP_SHARE, BLOCK_SHARE = 0.4, 0.8
+"""Shares of the time allowed at which warm-up and block end even if they are short of samples."""
+
+
+class RoundError(Exception):
+    """The round came to no numbers; `kind` is one of the classes that the protocol names."""
+
+    def __init__(self, kind: str, message: str, package: Optional[str] = None) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.package = package
+
+
+def main() -> None:
+    """Do the round that stdin asks for; ends the process."""
+    # The result has a descriptor of its own: what libraries print must not get between its lines.
+    out = os.dup(1)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+
+    def tell(message: Dict[str, Any]) -> None:
+        data = (json.dumps(message) + "\n").encode()
+        while data:
+            data = data[os.write(out, data) :]
+
+    spec = json.loads(sys.stdin.readline())
+    die_with(int(spec["parent"]))
+    # A crash is told by the exit status; a core file would only fill the board's disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    try:
+        work = inspect if spec.get("inspect") else measure
+        tell({"result": work(spec, lambda phase: tell({"phase": phase}))})
+    except RoundError as error:
+        tell({"failed": {"error_class": error.kind, "message": str(error), "package": error.package}})
+    except Exception as error:  # whatever a runtime raises is the cell's failure, not the agent's
+        message = "%s: %s" % (type(error).__name__, own_words(error))
+        tell({"failed": {"error_class": "error", "message": message, "package": None}})
+    # Without the runtimes' own teardown, which can crash or hang when all is measured.
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies, so that nothing ever measures unwatched."""
+    try:
+        import ctypes
+
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, int(signal.SIGKILL), 0, 0, 0)
+    except (ImportError, OSError, AttributeError):
+        pass  # a libc without it: the supervisor's own kill remains
+    if os.getppid() != parent:  # it died before we asked
+        os._exit(1)
+
+
+def inspect(spec: Dict[str, Any], phase: Callable[[str], None]) -> Dict[str, Any]:
+    """Open a file only to tell its inputs and outputs: (name, shape, dtype) each.
+
+    Raises:
+        RoundError: with its class.
+    """
+    phase("loading the file")
+    model = opened(spec)
+    return {"inputs": [list(one) for one in model.inputs], "outputs": [list(one) for one in model.outputs]}
+
+
+def opened(spec: Dict[str, Any]) -> Model:
+    """The model of the spec.
+
+    Raises:
+        RoundError: its runtime is missing, or it cannot be opened.
+    """
+    try:
+        return open_model(spec["format"], spec["files"], int(spec["threads"]), spec["precision"])
+    except MissingRuntimeError as error:
+        raise RoundError("missing_runtime", str(error), error.package) from error
+    except ModelError as error:
+        raise RoundError("error", str(error)) from error
+
+
+def measure(spec: Dict[str, Any], phase: Callable[[str], None]) -> Dict[str, Any]:
+    """The round; returns the fields of the event `round` that come from this process.
+
+    Raises:
+        RoundError: with its class.
+    """
+    began = time.perf_counter_ns()
+    allowed_ns = float(spec["timeout_s"]) * 1e9
+    started_at = time.time()
+    pin(spec.get("cores"))
+    phase("importing the runtime")
+    try:
+        import numpy  # noqa: F401
+    except ImportError as error:
+        raise RoundError("missing_runtime", "numpy cannot be imported: %s" % error, "numpy") from error
+    try:
+        import_runtime(spec["format"])
+    except MissingRuntimeError as error:
+        raise RoundError("missing_runtime", str(error), error.package) from error
+    except ModelError as error:
+        raise RoundError("error", str(error)) from error
+    phase("reading the inputs")
+    given = read_samples(spec.get("samples"))
+    rss_before = memory("VmRSS")
+
+    phase("loading the file")
+    begin = time.perf_counter_ns()
+    model = opened(spec)
+    load_ns = time.perf_counter_ns() - begin
+    if model.threads != int(spec["threads"]):
+        raise RoundError("error", "the runtime took %d threads, asked were %s" % (model.threads, spec["threads"]))
+    feeds, expected = arranged(model, given)
+
+    phase("the first inference")
+    begin = time.perf_counter_ns()
+    outputs = model.run(feeds[0])
+    first_ns = time.perf_counter_ns() - begin
+    kept = Kept(outputs, int(spec["block_max"]))
+    phase("warm-up")
+    warmup_ns = timed(
+        model.run,
+        feeds,
+        float(spec["warmup_s"]),
+        int(spec["warmup_min"]),
+        int(spec["block_max"]),
+        began + int(WARMUP_SHARE * allowed_ns),
+    )
+    # Before the block: the outputs kept in it are the harness's memory, not the model's.
+    peak = memory("VmHWM")
+    phase("the timed block")
+    switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+    samples_ns = timed(
+        model.run,
+        feeds,
+        float(spec["block_s"]),
+        int(spec["block_min"]),
+        int(spec["block_max"]),
+        began + int(BLOCK_SHARE * allowed_ns),
+        kept,
+    )
+    switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - switches
+    phase("checking the outputs")
+    difference = compare(kept, len(samples_ns), len(feeds), expected, spec.get("wrong_above"))
+    return {
+        "started_at": started_at,
+        "load_ns": load_ns,
+        "first_ns": first_ns,
+        "warmup_ns": warmup_ns,
+        "samples_ns": samples_ns,
+        "peak_rss_bytes": peak,
+        "model_rss_bytes": None if peak is None or rss_before is None else max(0, peak - rss_before),
+        "runs_on": model.runs_on,
+        "precision_executed": model.precision,
+        "threads_used": model.threads,
+        "output_diff": difference,
+        "involuntary_switches": switches,
+    }
+
+
+def pin(cores: Optional[Sequence[int]]) -> None:
+    """Bind this process, and so all threads it will start, to the cores asked for."""
+    if cores is None:
+        return
+    usable = sorted(os.sched_getaffinity(0))
+    absent = sorted(set(cores) - set(usable))
+    if absent:
+        named, known = ", ".join(map(str, absent)), ", ".join(map(str, usable))
+        raise RoundError("error", "core %s does not exist or may not be used; usable: %s" % (named, known))
+    os.sched_setaffinity(0, set(cores))
+
+
+def memory(key: str) -> Optional[int]:
+    """A line of /proc/self/status in bytes. (ru_maxrss will not do: it is inherited from the parent.)"""
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+            found = re.search(r"^%s:\s*(\d+) kB" % key, status.read(), re.M)
+    except OSError:
+        return None
+    return int(found.group(1)) * 1024 if found else None
+
+
+def read_samples(path: Optional[str]) -> Optional[Dict[str, Any]]:
+    """The arrays of the samples' .npz by name; None when there are none."""
+    import numpy as np
+
+    if path is None:
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise RoundError("error", "the samples cannot be read: %s" % own_words(error)) from error
+
+
+def arranged(model: Model, given: Optional[Dict[str, Any]]) -> Tuple[List[List[Any]], Optional[List[Any]]]:
+    """The inputs to rotate and, where known, for every output what is expected of each."""
+    import numpy as np
+
+    if given is None:
+        return [[invented(info.name, info.shape, info.dtype) for info in model.inputs]], None
+    columns = [column(given, "in%d" % place) for place in range(len(model.inputs))]
+    ways = min(len(one) for one in columns)
+    if ways == 0:
+        raise RoundError("error", "the samples hold no input")
+    feeds = []
+    for way in range(ways):
+        feed = []
+        for info, values in zip(model.inputs, columns):
+            if values.dtype.name != info.dtype:
+                raise RoundError("error", "input %s takes %s, given is %s" % (info.name, info.dtype, values.dtype.name))
+            feed.append(np.ascontiguousarray(shaped(info.name, info.shape, values[way])))
+        feeds.append(feed)
+    if "out0" not in given:
+        return feeds, None
+    return feeds, [column(given, "out%d" % place) for place in range(len(model.outputs))]
+
+
+def column(given: Dict[str, Any], name: str) -> Any:
+    """An array of the samples, by name."""
+    if name not in given:
+        raise RoundError("error", "the samples lack %s; they hold: %s" % (name, ", ".join(sorted(given)) or "nothing"))
+    return given[name]
+
+
+def shaped(name: str, shape: Sequence[Optional[int]], value: Any) -> Any:
+    """One input in the model's shape; a leading batch dimension of 1 may be left out of the samples."""
+    if value.ndim == len(shape) - 1 and shape[0] in (1, None):
+        value = value[None]
+    if value.ndim != len(shape) or any(dim not in (None, size) for dim, size in zip(shape, value.shape)):
+        raise RoundError("error", "input %s takes %s, given is %s" % (name, list(shape), list(value.shape)))
+    return value
+
+
+def invented(name: str, shape: Sequence[Optional[int]], dtype: str) -> Any:
+    """An input for a file that comes without any: the same random numbers every time."""
+    import numpy as np
+
+    fixed = [dim for dim in shape if dim is not None]
+    if len(fixed) < len(shape):
+        raise RoundError("error", "input %s has dimensions that are not fixed: %s" % (name, list(shape)))
+    kind = np.dtype(dtype)
+    if kind.kind == "f":
+        return np.random.RandomState(SEED).random_sample(fixed).astype(kind)
+    if kind.kind in "iub":
+        return np.zeros(fixed, kind)
+    raise RoundError("error", "input %s is of type %s: give inputs for it" % (name, dtype))
+
+
+def compare(
+    kept: Kept, taken: int, ways: int, expected: Optional[Sequence[Any]], wrong_above: Optional[float]
+) -> Optional[float]:
+    """Largest difference of the timed outputs from the expected ones, as a share of the expected ones' spread.
+
+    Raises:
+        RoundError: an output is NaN, has another shape, or differs by more than `wrong_above`.
+    """
+    import numpy as np
+
+    places = kept.samples(taken)
+    slots = np.array([slot for slot, _ in places])
+    way = np.array([sample % ways for _, sample in places])
+    worst: Optional[float] = None
+    for number, array in enumerate(kept.arrays):
+        got = array[slots]
+        if got.dtype.kind == "f" and np.isnan(got).any():
+            share = float(np.isnan(got).reshape(len(got), -1).any(axis=1).mean())
+            raise RoundError("nan", "output %d is NaN in %.0f%% of the timed runs" % (number, 100 * share))
+        if expected is None or got.dtype.kind not in "fiu":
+            continue
+        want = expected[number]
+        if want[0].size != got[0].size:
+            shapes = (number, list(got.shape[1:]), list(want.shape[1:]))
+            raise RoundError("outputs_wrong", "output %d has the shape %s, expected is %s" % shapes)
+        flat, want = got.reshape(len(got), -1), want.reshape(len(want), -1).astype(np.float64)
+        # Equal infinities (masked scores) are no difference.
+        with np.errstate(invalid="ignore"):
+            difference = float(np.where(flat == want[way], 0.0, np.abs(flat - want[way])).max()) if flat.size else 0.0
+        finite = want[np.isfinite(want)]
+        spread = float(finite.max() - finite.min()) if finite.size else 0.0
+        if not math.isfinite(difference):
+            raise RoundError(
+                "outputs_wrong", "output %d is infinite where the host's is not, or the other way" % number
+            )
+        share = difference / spread if spread > 0 else float(difference > 0)
+        worst = share if worst is None else max(worst, share)
+    if worst is not None and wrong_above is not None and worst > wrong_above:
+        text = "the timed runs' outputs differ from the host's by %.3g of their spread (allowed: %.3g)"
+        raise RoundError("outputs_wrong", text % (worst, wrong_above))
+    return worst

@@ -1,0 +1,250 @@
+"""What people see: results on stdout, words and progress on stderr, errors with their exit codes.
+
+The only module that prints and the only one that exits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+import typer
+
+from edgeprof.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, EXIT_RECORD, EdgeprofError
+from edgeprof.progress import Progress
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+    from edgeprof.records import Record
+
+P = ParamSpec("P")
+JSON_SCHEMA = 1
+
+
+def out() -> Console:
+    """Results. Wide when it is no terminal, so that nothing is cut in a file or a pipe."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 160, soft_wrap=False, highlight=False)
+
+
+def err() -> Console:
+    """Words for people."""
+    from rich.console import Console
+
+    return Console(stderr=True, width=None if sys.stderr.isatty() else 160, highlight=False)
+
+
+def say(text: str) -> None:
+    """One line for people, on stderr, exactly as it is (no markup)."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_json(value: Any) -> None:
+    """The one JSON document of a command: plain data or a record."""
+    import msgspec
+
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+    sys.stdout.flush()
+
+
+def print_record(record: Record) -> None:
+    """A record as the one JSON document of a command."""
+    print_json(record)
+
+
+def reported(command: Callable[P, int | None]) -> Callable[P, None]:
+    """Run a command; turn its errors into a sentence (or JSON under --json) and an exit code."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        as_json = bool(kwargs.get("as_json"))
+        signal.signal(signal.SIGTERM, _interrupt)
+        try:
+            code = command(*args, **kwargs) or EXIT_OK
+            sys.stdout.flush()
+        except EdgeprofError as error:
+            code = _tell(error.what, error.where, error.hint, error.exit_code, as_json)
+        except KeyboardInterrupt:
+            what = "interrupted; everything that was finished is kept"
+            code = _tell(what, None, "run the same command again to go on", EXIT_INTERRUPTED, as_json)
+        except BrokenPipeError:
+            # The reader of our output went away (`edgeprof list | head`): nothing to say, nowhere to say it.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = EXIT_OK
+        except OSError as error:
+            code = _tell_os_error(error, as_json)
+        except Exception as error:
+            code = _tell_bug(error, as_json)
+        if code != EXIT_OK:
+            raise typer.Exit(code)
+
+    return run
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _tell(what: str, where: str | None, hint: str | None, code: int, as_json: bool) -> int:
+    say(f"error: {where}: {what}" if where else f"error: {what}")
+    if hint:
+        say(f"  hint: {hint}")
+    if as_json:
+        print_json({"schema": JSON_SCHEMA, "error": {"what": what, "where": where, "hint": hint, "exit_code": code}})
+    return code
+
+
+def _tell_os_error(error: OSError, as_json: bool) -> int:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        what, hint = "the disk is full; everything that was finished is kept", "free some space and run it again"
+        return _tell(what, error.filename, hint, EXIT_RECORD, as_json)
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        hint = "say where to write with: edgeprof --work DIR"
+        return _tell(f"not allowed: {error.strerror}", error.filename, hint, 2, as_json)
+    return _tell_bug(error, as_json)
+
+
+def _tell_bug(error: Exception, as_json: bool) -> int:
+    if os.environ.get("EDGEPROF_TRACEBACK"):
+        traceback.print_exc()
+    what = f"a bug in edgeprof: {type(error).__name__}: {error}"
+    return _tell(what, None, "please report it with the output under EDGEPROF_TRACEBACK=1", EXIT_BUG, as_json)
+
+
+# --- progress
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Progress]:
+    """Live bars with time left on a terminal; plain lines otherwise. Always on stderr."""
+    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        with _bars() as bars:
+            yield LiveProgress(bars)
+    else:
+        yield PlainProgress()
+
+
+def _bars() -> Bars:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    # auto_refresh off: a refreshing thread would be a busy parent beside the measurement. `advance` redraws.
+    return Progress(
+        TextColumn("[bold]{task.description:<8}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[left]:<9}"),
+        TextColumn("{task.fields[detail]}", style="dim"),
+        console=err(),
+        auto_refresh=False,
+    )
+
+
+class _Clock:
+    """Time left of a stage, from the pace so far."""
+
+    def __init__(self, total: float) -> None:
+        self.total = total
+        self.done = 0.0
+        self.began = time.monotonic()
+
+    def left(self) -> str:
+        if not 0 < self.done < self.total:
+            return ""
+        seconds = (time.monotonic() - self.began) / self.done * (self.total - self.done)
+        return f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left"
+
+
+class LiveProgress:
+    """Bars on a terminal."""
+
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+        self._tasks: dict[str, tuple[TaskID, _Clock]] = {}
+
+    def start(self, stage: str, total: float) -> None:
+        task = self._bars.add_task(stage, total=total, detail="", left="")
+        self._tasks[stage] = (task, _Clock(total))
+        self._bars.refresh()
+
+    def advance(self, stage: str, done: float = 1.0, detail: str = "") -> None:
+        if stage in self._tasks:
+            task, clock = self._tasks[stage]
+            clock.done += done
+            self._bars.update(task, advance=done, detail=_plain(detail), left=clock.left(), refresh=True)
+
+    def finish(self, stage: str) -> None:
+        if stage in self._tasks:
+            task, _ = self._tasks.pop(stage)
+            self._bars.update(task, detail="", left="", refresh=True)
+            self._bars.stop_task(task)
+
+    def note(self, text: str) -> None:
+        self._bars.console.print(_plain(text))
+
+
+class PlainProgress:
+    """Lines for logs: at most one every few seconds, and the last of each stage."""
+
+    EVERY_S = 5.0
+
+    def __init__(self) -> None:
+        self._clocks: dict[str, _Clock] = {}
+        self._last = 0.0
+
+    def start(self, stage: str, total: float) -> None:
+        self._clocks[stage] = _Clock(total)
+        say(f"{stage}: {total:g} to do")
+
+    def advance(self, stage: str, done: float = 1.0, detail: str = "") -> None:
+        clock = self._clocks.get(stage)
+        if clock is None:
+            return
+        clock.done += done
+        now = time.monotonic()
+        if now - self._last >= self.EVERY_S or clock.done >= clock.total:
+            self._last = now
+            left = clock.left()
+            say(f"{stage}: {clock.done:g}/{clock.total:g}" + (f", {left}" if left else "") + f"  {detail}")
+
+    def finish(self, stage: str) -> None:
+        clock = self._clocks.pop(stage, None)
+        if clock:
+            say(f"{stage}: finished in {time.monotonic() - clock.began:.0f} s")
+
+    def note(self, text: str) -> None:
+        say(text)
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def shown_path(path: Path) -> str:
+    """A path as people type it: relative to the current folder when that is shorter."""
+    with contextlib.suppress(ValueError):
+        relative = path.resolve().relative_to(Path.cwd())
+        return str(relative)
+    return str(path)
+
+
+def json_line(value: Any) -> str:
+    """Compact JSON, for embedding in sentences."""
+    return json.dumps(value, ensure_ascii=False)

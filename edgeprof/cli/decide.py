@@ -1,0 +1,135 @@
+"""`edgeprof rank`, `choose`, `report` and `show`: from what was measured to a decision. Nothing here measures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from edgeprof.cli import console
+from edgeprof.cli.app import Options, app
+from edgeprof.cli.options import AsJson, RunName
+from edgeprof.errors import EXIT_GATE, EXIT_OK
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+R = TypeVar("R")
+PANEL = "Decide, from what was measured"
+
+OptionalDevice = Annotated[str | None, typer.Option("--device", "-d", help="Only runs on this device. Default: any.")]
+
+
+class By(StrEnum):
+    """What `edgeprof rank` can order by."""
+
+    latency = "latency"
+    top1 = "top1"
+    size = "size"
+    memory = "memory"
+
+
+class Shown(StrEnum):
+    """What `edgeprof show` can show."""
+
+    runs = "runs"
+    trained = "trained"
+    artifacts = "artifacts"
+
+
+@app.command(
+    rich_help_panel=PANEL, epilog="Examples: `edgeprof rank`, `edgeprof rank --device localhost --by top1 --json`"
+)
+@console.reported
+def rank(
+    context: typer.Context,
+    device: OptionalDevice = None,
+    run: RunName = None,
+    by: Annotated[By, typer.Option(help="What to order by.")] = By.latency,
+    as_json: AsJson = False,
+) -> None:
+    """The ranking of a run, recomputed from its raw samples."""
+    from edgeprof import pipeline
+    from edgeprof.cli import tables
+
+    options: Options = context.obj
+    store = options.store(read_only=True)
+    outcome = pipeline.assemble(store, pipeline.find_run(store, device, run), by.value, write=False)
+    if as_json:
+        console.print_record(outcome.ranking)
+    else:
+        tables.tell_ranking(outcome.ranking)
+
+
+@app.command(
+    rich_help_panel=PANEL,
+    epilog="Examples: `edgeprof choose --device localhost --budget 5ms`, `edgeprof choose --budget 0.5s --json`",
+)
+@console.reported
+def choose(
+    context: typer.Context,
+    budget: Annotated[str, typer.Option(help="The latency that must be met, with its unit: 5ms, 800us, 0.2s.")],
+    device: OptionalDevice = None,
+    run: RunName = None,
+    as_json: AsJson = False,
+) -> int:
+    """The most accurate candidate whose p90 latency (upper end of its interval) meets a budget; exit 1 if none."""
+    from edgeprof import pipeline
+    from edgeprof import rank as ranking
+    from edgeprof.cli import tables
+
+    options: Options = context.obj
+    budget_ms = ranking.parse_budget(budget)
+    store = options.store(read_only=True)
+    outcome = pipeline.assemble(store, pipeline.find_run(store, device, run), write=False)
+    choice = ranking.choose(outcome.ranking, budget_ms)
+    if as_json:
+        console.print_record(choice)
+    else:
+        tables.tell_choice(choice)
+    return EXIT_OK if choice.chosen is not None else EXIT_GATE
+
+
+@app.command(rich_help_panel=PANEL, epilog="Example: `edgeprof report --device localhost`")
+@console.reported
+def report(context: typer.Context, device: OptionalDevice = None, run: RunName = None, as_json: AsJson = False) -> None:
+    """Write the report of a run anew from its raw samples: HTML, JSON, CSV and Markdown."""
+    from edgeprof import pipeline
+
+    options: Options = context.obj
+    store = options.store()
+    outcome = pipeline.assemble(store, pipeline.find_run(store, device, run))
+    if as_json:
+        files = {name: str(path) for name, path in outcome.files.items()}
+        console.print_json({"schema": console.JSON_SCHEMA, "run": outcome.run.run, "files": files})
+    else:
+        for path in outcome.files.values():
+            print(console.shown_path(path))
+
+
+@app.command(rich_help_panel=PANEL, epilog="Examples: `edgeprof show runs`, `edgeprof show artifacts --json`")
+@console.reported
+def show(
+    context: typer.Context, what: Annotated[Shown, typer.Argument(help="What to show.")], as_json: AsJson = False
+) -> None:
+    """What the store holds: runs, checkpoints, exported files."""
+    from edgeprof.cli import tables
+    from edgeprof.records import Artifact, Run, Trained
+
+    options: Options = context.obj
+    store = options.store(read_only=True)
+    if what is Shown.runs:
+        _show(what, store.all(Run.KIND, Run), tables.runs, as_json)
+    elif what is Shown.trained:
+        _show(what, store.all(Trained.KIND, Trained), tables.trained, as_json)
+    else:
+        _show(what, store.all(Artifact.KIND, Artifact), tables.artifacts, as_json)
+
+
+def _show(what: Shown, records: list[R], table: Callable[[Sequence[R]], Table], as_json: bool) -> None:
+    if as_json:
+        console.print_json({"schema": console.JSON_SCHEMA, what.value: records})
+    else:
+        console.out().print(table(records))

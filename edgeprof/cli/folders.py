@@ -1,0 +1,94 @@
+"""`edgeprof init`, `list` and `check`: the suite's files."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edgeprof.cli import console
+from edgeprof.cli.app import Options, app
+from edgeprof.cli.options import AsJson
+from edgeprof.errors import EXIT_OK, EXIT_USAGE
+
+PANEL = "The suite"
+
+
+class What(StrEnum):
+    """What `edgeprof list` can list."""
+
+    models = "models"
+    training = "training"
+    exporters = "exporters"
+    devices = "devices"
+
+
+@app.command(rich_help_panel=PANEL, epilog="Example: `edgeprof init boards && cd boards && edgeprof list`")
+@console.reported
+def init(folder: Annotated[Path, typer.Argument(help="The folder to fill; files there already stay.")]) -> None:
+    """Make a suite of your own: training/, exporters/, devices/ to edit."""
+    from edgeprof import suite
+
+    written = suite.init(folder)
+    for path in written:
+        print(console.shown_path(path))
+    console.say(f"{len(written)} files written. Next: cd {folder} && edgeprof run --device localhost")
+
+
+@app.command("list", rich_help_panel=PANEL, epilog="Examples: `edgeprof list`, `edgeprof list devices --json`")
+@console.reported
+def list_(
+    context: typer.Context,
+    what: Annotated[What | None, typer.Argument(help="Only these.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What the suite holds: models, trainings, exporters, devices."""
+    options: Options = context.obj
+    found = options.suite()
+    listing: dict[str, list[dict[str, Any]]] = {}
+    wanted = [what.value] if what else [one.value for one in What]
+    trainings = [found.training(name) for name in found.names("training")]
+    if "models" in wanted:
+        by_model: dict[str, list[str]] = {}
+        for training in trainings:
+            for model in training.models:
+                by_model.setdefault(model, []).append(training.name)
+        listing["models"] = [{"name": name, "description": "in " + ", ".join(by_model[name])} for name in by_model]
+    if "training" in wanted:
+        listing["training"] = [{"name": one.name, "description": one.description} for one in trainings]
+    for folder, load in (("exporters", found.exporter), ("devices", found.device)):
+        if folder in wanted:
+            records = [load(name) for name in found.names(folder)]
+            listing[folder] = [{"name": one.name, "description": one.description} for one in records]
+    if as_json:
+        console.print_json({"schema": console.JSON_SCHEMA, "suite": str(found.root), **listing})
+        return
+    for folder, rows in listing.items():
+        print(folder)
+        width = max((len(row["name"]) for row in rows), default=0)
+        for row in rows:
+            print(f"  {row['name']:<{width}}  {row['description']}".rstrip())
+
+
+@app.command(rich_help_panel=PANEL, epilog="Example: `edgeprof --suite boards check`")
+@console.reported
+def check(context: typer.Context, as_json: AsJson = False) -> int:
+    """Check every file of the suite; exit 2 if one is wrong."""
+    options: Options = context.obj
+    found = options.suite()
+    results = list(found.check())
+    wrong = [(path, error) for path, error in results if error is not None]
+    if as_json:
+        files = [
+            {"file": str(path), "ok": error is None, "error": error and error.what, "hint": error and error.hint}
+            for path, error in results
+        ]
+        console.print_json({"schema": console.JSON_SCHEMA, "suite": str(found.root), "files": files})
+    else:
+        for path, error in results:
+            print(f"{'ok   ' if error is None else 'wrong'}  {console.shown_path(path)}")
+            if error is not None:
+                console.say(f"error: {error}" + (f"\n  hint: {error.hint}" if error.hint else ""))
+    return EXIT_USAGE if wrong else EXIT_OK

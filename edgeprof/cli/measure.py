@@ -1,0 +1,165 @@
+"""`edgeprof run`, `profile` and `device`: everything that touches a device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgeprof.cli import console
+from edgeprof.cli.app import Options, app
+from edgeprof.cli.options import (
+    AsJson,
+    DeviceName,
+    ExporterNames,
+    Fresh,
+    Rounds,
+    TrainingName,
+    Wait,
+    seconds,
+)
+from edgeprof.errors import EXIT_DEVICE, EXIT_EXPORT, EXIT_OK, UsageError
+
+if TYPE_CHECKING:
+    from edgeprof.pipeline import Outcome
+    from edgeprof.records import Method
+
+PANEL = "Measure on a device"
+
+device_app = typer.Typer(no_args_is_help=True, help="Look at the devices of the suite.")
+app.add_typer(device_app, name="device", rich_help_panel=PANEL)
+
+Quick = Annotated[bool, typer.Option("--quick", help="3 short rounds: a first look in a fraction of the time.")]
+
+
+def method(quick: bool, rounds: int | None) -> Method:
+    """The method that the options ask for."""
+    import msgspec
+
+    from edgeprof.records import Method
+
+    asked = Method(rounds=3, block_s=0.1) if quick else Method()
+    return asked if rounds is None else msgspec.structs.replace(asked, rounds=rounds)
+
+
+@app.command(
+    rich_help_panel=PANEL,
+    epilog="Examples: `edgeprof run --device localhost`, `edgeprof run -d localhost -e onnx-fp32 --quick --json`",
+)
+@console.reported
+def run(
+    context: typer.Context,
+    device: DeviceName = "localhost",
+    training: TrainingName = None,
+    exporter: ExporterNames = None,
+    rounds: Rounds = None,
+    quick: Quick = False,
+    fresh: Fresh = False,
+    wait: Wait = "0",
+    as_json: AsJson = False,
+) -> int:
+    """The main job: train, export, profile on the device, and rank. Takes up an unfinished run of the same plan."""
+    from edgeprof import pipeline
+
+    options: Options = context.obj
+    suite = options.suite()
+    suite.device(device)  # a misspelt name is told before anything is made
+    how = method(quick, rounds)
+    store = options.store()
+    with store.lock(f"edgeprof run --device {device}", seconds(wait, "--wait")), console.progress() as progress:
+        outcome = pipeline.run(
+            suite, store, training=training, device=device, asked=exporter, method=how, fresh=fresh, progress=progress
+        )
+    return tell(outcome, as_json)
+
+
+@app.command(
+    rich_help_panel=PANEL,
+    epilog="Examples: `edgeprof profile model.onnx`, `edgeprof profile a.tflite b.xml --threads 2 --json`",
+)
+@console.reported
+def profile(
+    context: typer.Context,
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help=".onnx, .xml (with its .bin) or .tflite. Default: what is exported for the training."),
+    ] = None,
+    device: DeviceName = "localhost",
+    training: TrainingName = None,
+    exporter: ExporterNames = None,
+    threads: Annotated[
+        list[int] | None, typer.Option(min=1, help="Threads; may be repeated. Default: the device file's.")
+    ] = None,
+    shape: Annotated[
+        list[str] | None, typer.Option(help="Fix a dynamic input: name=1x3x224x224; may be repeated.")
+    ] = None,
+    rounds: Rounds = None,
+    quick: Quick = False,
+    fresh: Fresh = False,
+    wait: Wait = "0",
+    as_json: AsJson = False,
+) -> int:
+    """Measure ready files, or what is exported already, without training or exporting anything."""
+    import msgspec
+
+    from edgeprof import pipeline
+
+    options: Options = context.obj
+    suite = options.suite()
+    board = suite.device(device)
+    if threads:
+        board = msgspec.structs.replace(board, threads=tuple(threads))
+    if shape and not files:
+        raise UsageError("--shape is for files that are named on the command line")
+    how = method(quick, rounds)
+    store = options.store()
+    with store.lock(f"edgeprof profile --device {device}", seconds(wait, "--wait")), console.progress() as progress:
+        if files:
+            outcome = pipeline.profile_files(
+                store, files, board, shapes=shape or [], method=how, fresh=fresh, progress=progress
+            )
+        else:
+            outcome = pipeline.profile_exported(
+                suite, store, training, board, asked=exporter, method=how, fresh=fresh, progress=progress
+            )
+    return tell(outcome, as_json)
+
+
+def tell(outcome: Outcome, as_json: bool) -> int:
+    """Print what a run came to; the exit code is that of the failures when nothing at all could be measured."""
+    from edgeprof.cli import tables
+
+    if as_json:
+        console.print_record(outcome.ranking)
+    else:
+        tables.tell_ranking(outcome.ranking)
+    console.say(f"report: {console.shown_path(outcome.files['html'])}")
+    console.say(f"data:   {console.shown_path(outcome.files['json'])}")
+    if outcome.ranking.candidates:
+        return EXIT_OK
+    stages = {failure.stage for failure in outcome.ranking.failures}
+    return EXIT_DEVICE if stages <= {"profile"} else EXIT_EXPORT
+
+
+@device_app.command(epilog="Example: `edgeprof device probe localhost --json`")
+@console.reported
+def probe(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="A file of devices/.")],
+    as_json: AsJson = False,
+) -> None:
+    """Connect to a device and print what it is: processor, cores, memory, system, clock, runtimes."""
+    import msgspec
+
+    from edgeprof import pipeline
+
+    options: Options = context.obj
+    board = options.suite().device(name)
+    facts = pipeline.facts(options.store(), board)
+    if as_json:
+        console.print_json({"schema": console.JSON_SCHEMA, "device": name, "facts": facts})
+        return
+    for key, value in msgspec.to_builtins(facts).items():
+        shown = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
+        print(f"{key:<22} {'-' if shown in (None, '') else shown}")

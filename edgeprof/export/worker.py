@@ -1,0 +1,113 @@
+"""The process that makes one cell: `python -m edgeprof.export.worker FD`.
+
+The request stands on the first line of stdin; news go to the file descriptor FD, one JSON record a line. Whatever
+converters print goes to stdout and stderr, which the parent keeps as a log. When stdin ends, the parent has gone, and
+so do we: a conversion of many minutes must not outlive an interrupted run.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from edgeprof.errors import EdgeprofError, RecordError, TrainError
+from edgeprof.export import formats, verify
+from edgeprof.export.request import PREDICTIONS, SAMPLES, Made, News, Request, to_fault
+from edgeprof.export.words import converting
+from edgeprof.records import from_json, to_json
+from edgeprof.store import Store, writing
+from edgeprof.zoo import checkpoint
+from edgeprof.zoo.torchvision_ops import import_timm, import_torch
+
+
+def make(request: Request, news: BinaryIO) -> Made:
+    """Convert, evaluate and verify; leaves the files, PREDICTIONS and SAMPLES in the request's folder.
+
+    Raises:
+        ExportError: it cannot be converted or run, or does not agree with its checkpoint (ParityError).
+        TrainError: the checkpoint or its predictions are damaged.
+        DataError: the test images cannot be had or are others.
+        RecordError, UsageError: the folder cannot be written.
+    """
+    trained, exporter, out = request.trained, request.exporter, Path(request.out)
+
+    def tell(done: int, total: int) -> None:
+        _send(news, News(done=done, total=total))
+
+    formats.check(exporter)
+    try:
+        store = Store(Path(request.store), read_only=True)
+        expected = verify.of_checkpoint(store.blob(trained.predictions_sha), trained)
+        tell(0, len(expected.labels))
+        module = checkpoint.restore(trained, store)
+    except RecordError as error:
+        raise TrainError(error.what, where=error.where, hint=error.hint) from error
+    # Imported late: most faults are found in milliseconds without it.
+    torch = import_torch()
+    torch.set_num_threads(1)
+    side = trained.preprocessing.image_size
+    converter = formats.CONVERTERS[exporter.format]
+    with converting(f"the conversion to {exporter.format}", out):
+        # Models with several branches while training become the plain ones that are deployed.
+        module = import_timm().utils.model.reparameterize_model(module).eval()
+        generator = torch.Generator().manual_seed(0)
+        example = torch.randn(1, 3, side, side, generator=generator)
+        with torch.no_grad():
+            paths = converter.convert(module, example, exporter, formats.about(trained, exporter), out)
+        if not all(path.stat().st_size for path in paths):
+            raise ValueError("it wrote an empty file")
+    tell(0, len(expected.labels))
+    found = verify.evaluate(exporter, trained, {path.name: path for path in paths}, expected, request.threads, tell)
+    with writing(out):
+        labels, logits = found.predictions.labels, found.predictions.logits
+        (out / PREDICTIONS).write_bytes(checkpoint.predictions_to_bytes(labels, logits))
+        with (out / SAMPLES).open("wb") as file:
+            np.savez(file, in0=found.inputs, out0=found.outputs)
+    return Made(
+        files=tuple(path.name for path in paths),
+        inputs=found.takes,
+        outputs=found.gives,
+        accuracy=found.accuracy,
+        parity=found.parity,
+    )
+
+
+def main() -> None:
+    """Do what stdin says; ends the process."""
+    descriptor = int(sys.argv[1])
+    os.set_inheritable(descriptor, False)
+    news = os.fdopen(descriptor, "wb", buffering=0)
+    line = sys.stdin.buffer.readline()
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    try:
+        request = from_json(line, Request, where="the worker's stdin")
+        last = News(made=make(request, news))
+    except EdgeprofError as error:
+        traceback.print_exc()
+        last = News(fault=to_fault(error))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    _send(news, last)
+    # The converters' libraries take seconds to end properly, and have nothing left to save.
+    os._exit(0)
+
+
+def _send(news: BinaryIO, one: News) -> None:
+    news.write(to_json(one) + b"\n")
+
+
+def _die_with_parent() -> None:
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    os.killpg(os.getpgid(0), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

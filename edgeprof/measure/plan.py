@@ -1,0 +1,124 @@
+"""What to measure: artifacts x thread counts -> cells, and the order of their rounds. Pure."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from edgeprof.agent.runtimes import PACKAGES, RUNTIMES
+from edgeprof.records import Artifact, Cell, Device, DeviceFacts, Failure, Identity, Method, digest
+
+
+class Place(NamedTuple):
+    """A round of a cell and its place in the interleaved order of the whole run."""
+
+    job: str
+    round: int
+    position: int
+
+
+def cells(artifacts: Sequence[Artifact], device: Device, facts: DeviceFacts) -> tuple[list[Cell], list[Failure]]:
+    """Every artifact at every thread count of the device, and those that this device cannot do.
+
+    `"all"` threads are the cores in use: those the device file names, else all that were found. What does not fit is a
+    Failure; nothing is changed in silence.
+    """
+    cores = facts.cores if device.cores is None else len(set(device.cores))
+    # "all" and the number it stands for are one cell.
+    counts = list(dict.fromkeys(cores if count == "all" else count for count in device.threads))
+    made: list[Cell] = []
+    failures: list[Failure] = []
+    for artifact in {(one.artifact_sha, one.identity): one for one in artifacts}.values():
+        for threads in counts:
+            identity = _identity(artifact, device, threads)
+            failure = _too_many(identity, threads, cores, device) or _no_runtime(artifact, identity, device, facts)
+            if failure:
+                failures.append(failure)
+                continue
+            made.append(
+                Cell(
+                    job=_job(artifact, threads, {one.job for one in made}),
+                    identity=identity,
+                    artifact_sha=artifact.artifact_sha,
+                    format=artifact.format,
+                    precision=artifact.precision,
+                    threads=threads,
+                )
+            )
+    return made, failures
+
+
+def order(cells: Sequence[Cell], method: Method, done: Iterable[tuple[str, int]]) -> list[Place]:
+    """The rounds that are missing: round by round, in each all cells in a random order of their own.
+
+    The order depends on the cells and the method alone, so a run that is taken up again goes on in the same order.
+
+    Args:
+        done: (job, round) of what is measured already.
+    """
+    finished = set(done)
+    jobs = sorted(cell.job for cell in cells)
+    places: list[Place] = []
+    position = 0
+    for number in range(method.rounds):
+        shuffled = list(jobs)
+        random.Random(f"{method.order_seed}/{number}").shuffle(shuffled)  # noqa: S311
+        for job in shuffled:
+            if (job, number) not in finished:
+                places.append(Place(job, number, position))
+            position += 1
+    return places
+
+
+def _identity(artifact: Artifact, device: Device, threads: int) -> Identity:
+    return Identity(
+        model=artifact.model,
+        training=artifact.training,
+        init=artifact.init,
+        seed=artifact.seed,
+        exporter=artifact.exporter,
+        device=device.name,
+        threads=threads,
+    )
+
+
+def _job(artifact: Artifact, threads: int, taken: set[str]) -> str:
+    """Short, the same for the same file and threads. The same bytes under another identity get a longer name."""
+    name = f"{artifact.artifact_sha[:12]}-t{threads}"
+    return f"{name}-{digest(artifact.identity)[:8]}" if name in taken else name
+
+
+def _too_many(identity: Identity, threads: int, cores: int, device: Device) -> Failure | None:
+    if threads <= cores:
+        return None
+    where = "its cores list names" if device.cores is not None else "the device has"
+    return Failure(
+        stage="profile",
+        identity=identity,
+        error=f"{threads} threads were asked for, {where} {cores} core" + ("s" if cores != 1 else ""),
+        error_class="threads",
+        transient=False,
+        hint=f'in devices/{device.name}.toml ask for at most {cores}, or for "all"',
+    )
+
+
+def _no_runtime(artifact: Artifact, identity: Identity, device: Device, facts: DeviceFacts) -> Failure | None:
+    packages = [PACKAGES[name][0] for name in RUNTIMES[artifact.format]]
+    if any(package in facts.runtimes for package in packages):
+        return None
+    return Failure(
+        stage="profile",
+        identity=identity,
+        error=f"no runtime for {artifact.format} was found on the device (Python {facts.python}, {facts.architecture})",
+        error_class="missing_runtime",
+        transient=False,
+        hint=install_line(packages[0], device),
+    )
+
+
+def install_line(package: str, device: Device) -> str:
+    """What to type to have a package where the agent runs."""
+    if device.transport == "local" and device.python is None:
+        return 'pip install "edgeprof[runtimes]"'
+    return f"on the device: {device.python or 'python3'} -m pip install {package}"

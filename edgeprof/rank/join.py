@@ -1,0 +1,244 @@
+"""Joins measurements with the accuracy of the very file that was measured, by sha256, and ranks them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+import numpy as np
+
+from edgeprof.errors import RecordError, UsageError, nearest
+from edgeprof.rank.bounds import Quantity, confidence, places
+from edgeprof.rank.pareto import front
+from edgeprof.records import Artifact, Candidate, Failure, Interval, Measurement, Ranking, Round, Run
+from edgeprof.stats.intervals import quantile_interval, wilson
+from edgeprof.stats.summary import summarize
+
+ROUNDING = 1e-9
+"""Latency intervals are widened by this share, so that rounding in the logarithms never parts two equal candidates."""
+
+_Joined = tuple[Candidate, tuple[Round, ...]]
+
+
+def ranking(
+    run: Run,
+    measurements: Sequence[Measurement],
+    artifacts: Sequence[Artifact],
+    failures: Sequence[Failure],
+    by: str = "latency",
+) -> Ranking:
+    """The candidates of one run on one device, best first, with what failed.
+
+    One candidate per measured cell (file x threads). The order is by `by`: "latency" (median), "top1", "size" or
+    "memory" (largest resident set). What shares a rank cannot be told apart by the data, see `bounds.places`; within a
+    rank the better point estimate comes first; what is not trusted comes last.
+
+    Args:
+        failures: what failed before or while measuring; those that `run` holds are added.
+
+    Raises:
+        UsageError: `by` is no order.
+        RecordError: a measurement is of another run or device, comes twice, or its artifact is missing.
+    """
+    if by not in ORDERS:
+        raise UsageError(f"cannot rank by {by!r}", hint=nearest(by, ORDERS))
+    by_sha: dict[str, list[Artifact]] = {}
+    for artifact in artifacts:
+        by_sha.setdefault(artifact.artifact_sha, []).append(artifact)
+    joined: list[_Joined] = []
+    failed = list(failures)
+    failed += [one for one in run.failures if one not in failed]
+    seen: set[str] = set()
+    for measurement in measurements:
+        _check(run, measurement, seen)
+        rounds = tuple(one for one in measurement.rounds if one.samples_ns)
+        fault = _fault(rounds)
+        if fault is None:
+            joined.append((_candidate(measurement, rounds, _artifact(measurement, by_sha)), rounds))
+        else:
+            failed.append(_unusable(measurement, fault))
+    return Ranking(
+        run=run.run,
+        device=run.device,
+        suite_sha=run.suite_sha,
+        training=run.training,
+        started_at=run.started_at,
+        by=by,
+        facts=run.facts or (measurements[0].facts if measurements else None),
+        method=run.method,
+        candidates=tuple(_place(joined, by)),
+        failures=tuple(failed),
+    )
+
+
+def _check(run: Run, measurement: Measurement, seen: set[str]) -> None:
+    job, where = measurement.cell.job, f"run {run.run}, {measurement.cell.identity.label()}"
+    if (measurement.run, measurement.device) != (run.run, run.device):
+        raise RecordError(
+            f"a measurement of run {measurement.run} on {measurement.device} does not belong to run {run.run} on"
+            f" {run.device}",
+            where=where,
+            hint="rank the measurements of one run and one device",
+        )
+    if job in seen:
+        raise RecordError("the same cell is there twice", where=where, hint="begin anew with --fresh")
+    seen.add(job)
+
+
+def _artifact(measurement: Measurement, by_sha: dict[str, list[Artifact]]) -> Artifact:
+    """By sha256, never by name. Where two exports gave the same bytes, the one that the cell speaks of."""
+    cell = measurement.cell
+    same = by_sha.get(cell.artifact_sha, [])
+    if not same:
+        raise RecordError(
+            f"the record of the measured file {cell.artifact_sha[:12]} is missing",
+            where=f"run {measurement.run}, {cell.identity.label()}",
+            hint="run the same command again: it exports what is missing",
+        )
+    asked = (cell.identity.model, cell.identity.exporter, cell.identity.init, cell.identity.seed)
+    return next((one for one in same if (one.model, one.exporter, one.init, one.seed) == asked), same[0])
+
+
+def _fault(rounds: Sequence[Round]) -> str | None:
+    if not rounds:
+        return "no round of it has a sample"
+    if any(float(np.median(one.samples_ns)) <= 0 for one in rounds):
+        return "the device's clock is too coarse for it: half of the samples of a round are 0 ns"
+    return None
+
+
+def _unusable(measurement: Measurement, fault: str) -> Failure:
+    cell = measurement.cell
+    return Failure(
+        stage="profile",
+        identity=cell.identity,
+        error=fault,
+        error_class="NoSamples",
+        transient=False,
+        hint="; ".join(measurement.reasons) or "measure again with --fresh",
+    )
+
+
+def _candidate(measurement: Measurement, rounds: tuple[Round, ...], artifact: Artifact) -> Candidate:
+    """Without its place and its mark on the front, which depend on the others."""
+    cell, summary, accuracy = measurement.cell, summarize(rounds), artifact.accuracy
+    identity = cell.identity
+    top1 = None
+    if accuracy is not None and accuracy.images > 0:
+        top1 = wilson(accuracy.top1 * accuracy.images, accuracy.images)
+    return Candidate(
+        model=identity.model,
+        training=identity.training,
+        init=identity.init,
+        seed=identity.seed,
+        exporter=identity.exporter or artifact.exporter,
+        format=artifact.format,
+        precision=artifact.precision,
+        image_size=artifact.preprocessing.image_size if artifact.preprocessing else None,
+        params=artifact.params,
+        macs=artifact.macs,
+        size_bytes=artifact.size_bytes,
+        artifact_sha=artifact.artifact_sha,
+        job=cell.job,
+        test_images=accuracy.images if accuracy else None,
+        top1=accuracy.top1 if accuracy and top1 else None,
+        top1_low=top1.low if top1 else None,
+        top1_high=top1.high if top1 else None,
+        top5=accuracy.top5 if accuracy and top1 else None,
+        macro_f1=accuracy.macro_f1 if accuracy and top1 else None,
+        parity_max_abs_diff=artifact.parity.max_abs_diff if artifact.parity else None,
+        median_ms=summary.median_ms.value,
+        median_low_ms=summary.median_ms.low,
+        median_high_ms=summary.median_ms.high,
+        p90_ms=summary.p90_ms.value,
+        p90_low_ms=summary.p90_ms.low,
+        p90_high_ms=summary.p90_ms.high,
+        p99_ms=summary.p99_ms,
+        load_ms=summary.load_ms.value,
+        first_ms=summary.first_ms.value,
+        peak_rss_bytes=summary.peak_rss_bytes,
+        threads=cell.threads,
+        runs_on=_joined_words(one.runs_on for one in rounds),
+        precision_executed=_joined_words(one.precision_executed for one in rounds),
+        samples=summary.samples,
+        rounds=summary.rounds,
+        rank=1,
+        rank_low=1,
+        rank_high=1,
+        pareto=False,
+        trusted=measurement.trusted,
+        reasons=measurement.reasons,
+    )
+
+
+def _joined_words(words: Iterable[str]) -> str:
+    """Rounds that ran on different providers must not look as if they all ran on the first."""
+    return " / ".join(dict.fromkeys(words))
+
+
+# --- orders -------------------------------------------------------------------------------------------------------
+
+
+def _latency(candidate: Candidate, rounds: tuple[Round, ...], level: float) -> Quantity:
+    interval = quantile_interval([one.samples_ns for one in rounds], 0.5, level)
+    return _measured(candidate, candidate.median_ms, _scaled(interval))
+
+
+def _scaled(interval: Interval) -> tuple[float | None, float | None]:
+    if interval.low is None or interval.high is None:
+        return None, None
+    return interval.low * (1 - ROUNDING) / 1e6, interval.high * (1 + ROUNDING) / 1e6
+
+
+def _measured(candidate: Candidate, value: float | None, bounds: tuple[float | None, float | None]) -> Quantity:
+    return Quantity(value=value, low=bounds[0], high=bounds[1], trusted=candidate.trusted)
+
+
+def _top1(candidate: Candidate, rounds: tuple[Round, ...], level: float) -> Quantity:
+    if candidate.top1 is None or candidate.test_images is None:
+        return Quantity.exact(None, candidate.trusted)
+    share = wilson(candidate.top1 * candidate.test_images, candidate.test_images, level)
+    low = None if share.high is None else -share.high
+    high = None if share.low is None else -share.low
+    return _measured(candidate, -candidate.top1, (low, high))
+
+
+def _size(candidate: Candidate, rounds: tuple[Round, ...], level: float) -> Quantity:
+    return Quantity.exact(candidate.size_bytes, candidate.trusted)
+
+
+def _memory(candidate: Candidate, rounds: tuple[Round, ...], level: float) -> Quantity:
+    """The largest peak is what is shown; the interval is that of the rounds' typical peak, stretched to hold it."""
+    peaks = [one.peak_rss_bytes for one in rounds if one.peak_rss_bytes]
+    value = candidate.peak_rss_bytes
+    if not peaks or not value:
+        return Quantity.exact(None, candidate.trusted)
+    interval = quantile_interval([[peak] for peak in peaks], 0.5, level)
+    if interval.low is None or interval.high is None:
+        return _measured(candidate, value, (None, None))
+    low, high = interval.low * (1 - ROUNDING), interval.high * (1 + ROUNDING)
+    return _measured(candidate, value, (min(low, value), max(high, value)))
+
+
+ORDERS: dict[str, Callable[[Candidate, tuple[Round, ...], float], Quantity]] = {
+    "latency": _latency,
+    "top1": _top1,
+    "size": _size,
+    "memory": _memory,
+}
+
+
+def _place(joined: Sequence[_Joined], by: str) -> list[Candidate]:
+    level = confidence(len(joined))
+    quantities = [ORDERS[by](candidate, rounds, level) for candidate, rounds in joined]
+    marks = front([candidate for candidate, _ in joined])
+    rows = []
+    for (candidate, _), quantity, place, mark in zip(joined, quantities, places(quantities), marks, strict=True):
+        placed = msgspec.structs.replace(
+            candidate, rank=place.rank, rank_low=place.low, rank_high=place.high, pareto=mark
+        )
+        value = float("inf") if quantity.value is None else quantity.value
+        # The name and the job settle what nothing else does, so that the order never depends on the input's.
+        key = (not placed.trusted, place.rank, value, placed.model, placed.exporter, placed.threads, placed.job)
+        rows.append((key, placed))
+    return [placed for _, placed in sorted(rows, key=lambda row: row[0])]

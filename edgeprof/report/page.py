@@ -1,0 +1,188 @@
+"""The report as one HTML file that loads nothing and runs no script but its own."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from edgeprof import __version__
+from edgeprof.errors import MissingPackageError
+from edgeprof.records import Candidate, Measurement, Ranking, to_json
+from edgeprof.report import findings, samples, words
+from edgeprof.report.drawing import to_svg
+from edgeprof.report.scatter import scatter
+from edgeprof.report.spreads import distributions, time_order
+
+WIDE, PHONE = 1040, 350
+COLUMNS_WIDE, COLUMNS_PHONE = 3, 1
+PANELS = 24
+"""Most candidates whose samples are drawn in time order."""
+
+
+def page(ranking: Ranking, measurements: Sequence[Measurement]) -> str:
+    """The page of a ranking; the same input gives the same bytes.
+
+    Raises:
+        MissingPackageError: jinja2 or vl-convert is not installed.
+    """
+    try:
+        import jinja2
+    except ImportError as error:
+        raise MissingPackageError("jinja2", "all") from error
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("edgeprof.report", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        # Names come from files, devices and converters: nothing in them may reorder or hide text.
+        finalize=lambda value: words.clean(value) if type(value) is str else value,
+    )
+    for filter_ in (words.number, words.ms, words.percent, words.megabytes, words.gibibytes, words.place):
+        environment.filters[filter_.__name__] = filter_
+    environment.globals |= {"span": words.span, "percent_span": words.percent_span, "plural": words.plural}
+    loader = environment.loader
+    assert loader is not None
+    style, script = (loader.get_source(environment, name)[0] for name in ("report.css", "report.js"))
+    return environment.get_template("report.html").render(
+        **_context(ranking, measurements),
+        **_drawings(ranking, measurements),
+        style=style,
+        script=script,
+        policy=_policy(style, script),
+        data=_script_data(ranking),
+    )
+
+
+def _policy(style: str, script: str) -> str:
+    """No network at all, and only our own style and script, known by their hashes: what is smuggled in does not run."""
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
+    return (
+        f"default-src 'none'; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; img-src data:;"
+        " base-uri 'none'; form-action 'none'"
+    )
+
+
+def _script_data(ranking: Ranking) -> str:
+    """JSON that cannot end the script element it stands in."""
+    text = to_json(ranking).decode()
+    for char in "<>&\u2028\u2029":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return text
+
+
+def row_ids(candidates: Sequence[Candidate]) -> dict[str, str]:
+    """For each job an id to link to, made of what people recognise; unique within the page."""
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for one in candidates:
+        name = "-".join(
+            str(part) for part in (one.model, one.init, one.seed, one.exporter, f"t{one.threads}") if part is not None
+        )
+        base = "c-" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:80]
+        unique, number = base, 2
+        while unique in taken:
+            unique, number = f"{base}-{number}", number + 1
+        taken.add(unique)
+        found[one.job] = unique
+    return found
+
+
+def _context(ranking: Ranking, measurements: Sequence[Measurement]) -> dict[str, Any]:
+    names = words.Names(ranking.candidates)
+    return {
+        "ranking": ranking,
+        "version": __version__,
+        "names": names,
+        "ids": row_ids(ranking.candidates),
+        "headline": findings.headline(ranking),
+        "fastest": findings.fastest(ranking),
+        "most_accurate": findings.most_accurate(ranking),
+        "front": [one for one in ranking.candidates if one.pareto],
+        "doubtful": [one for one in ranking.candidates if not one.trusted],
+        "order": findings.BY.get(ranking.by, ranking.by),
+        "images": sorted({one.test_images for one in ranking.candidates if one.test_images is not None}),
+        "method": findings.how_measured(ranking),
+        "facts": _facts(ranking),
+        "agents": sorted({each.agent_sha[:12] for one in measurements for each in one.rounds}),
+        "ran": _ran(ranking),
+        "failure_name": words.failure_name,
+        "formats": sorted({one.format for one in ranking.candidates}),
+        "format_names": {"onnx": "ONNX", "openvino": "OpenVINO", "tflite": "TFLite"},
+        "started": _date(ranking.started_at),
+    }
+
+
+def _date(text: str) -> str:
+    """ "2 January 2026, 03:04 UTC" where the text is such a time, else the text."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    if time.tzinfo is None:
+        return f"{time.day} {time:%B %Y, %H:%M}"
+    time = time.astimezone(UTC)
+    return f"{time.day} {time:%B %Y, %H:%M} UTC"
+
+
+def _facts(ranking: Ranking) -> list[tuple[str, str]]:
+    facts = ranking.facts
+    if facts is None:
+        return []
+    clock = "" if facts.clock_mhz is None else f"{facts.clock_mhz[0]:g} to {facts.clock_mhz[1]:g} MHz"
+    rows = [
+        ("Board", facts.board or ""),
+        ("Processor", facts.cpu),
+        ("Cores", str(facts.cores)),
+        ("Architecture", facts.architecture),
+        ("Memory", "" if facts.memory_bytes is None else words.gibibytes(facts.memory_bytes)),
+        ("Clock", clock),
+        ("Governor", facts.governor or ""),
+        ("System", facts.os),
+        ("Kernel", facts.kernel),
+        ("Clock resolution", "" if facts.clock_resolution_ns is None else f"{facts.clock_resolution_ns} ns"),
+        ("Cost of timing", "" if facts.harness_overhead_ns is None else f"{facts.harness_overhead_ns} ns a sample"),
+    ]
+    return [(name, value or "not known") for name, value in rows]
+
+
+def _ran(ranking: Ranking) -> list[tuple[str, str, str]]:
+    """For each exporter what executed it, and in what precision: what was asked is not always what runs."""
+    rows = {(one.exporter, one.runs_on, one.precision_executed) for one in ranking.candidates}
+    return sorted(rows)
+
+
+def _drawings(ranking: Ranking, measurements: Sequence[Measurement]) -> dict[str, Any]:
+    names = words.Names(ranking.candidates)
+    found = samples.by_job(measurements)
+    measured = [one for one in ranking.candidates if one.job in found]
+    drawn: dict[str, Any] = {"scatter": None, "scatter_phone": None, "points": []}
+    known = [one for one in ranking.candidates if one.top1 is not None]
+    if known:
+        spec, jobs = scatter(known, names, width=WIDE, height=470)
+        phone, _ = scatter(known, names, width=PHONE, height=380)
+        ids = row_ids(ranking.candidates)
+        drawn |= {
+            "scatter": to_svg(spec),
+            "scatter_phone": to_svg(phone),
+            "points": [ids[job] for job in jobs],
+        }
+    drawn |= {"spreads": None, "spreads_phone": None, "panels": None, "panels_phone": None, "panelled": 0}
+    if measured:
+        spreads = [(one, samples.spread(found[one.job])) for one in measured]
+        drawn["spreads"] = to_svg(distributions(spreads, names, width=WIDE))
+        drawn["spreads_phone"] = to_svg(distributions(spreads, names, width=PHONE))
+        # The doubtful ones are what people look up here, so they are drawn even where there are too many.
+        first = sorted(measured, key=lambda one: one.trusted)[:PANELS]
+        shown = [(one, samples.in_time_order(found[one.job])) for one in measured if one in first]
+        drawn["panels"] = to_svg(time_order(shown, names, width=WIDE, columns=COLUMNS_WIDE))
+        drawn["panels_phone"] = to_svg(time_order(shown, names, width=PHONE, columns=COLUMNS_PHONE))
+        drawn["panelled"] = len(shown)
+    drawn["measured"] = len(measured)
+    return drawn

@@ -1,0 +1,191 @@
+"""This machine as a device: the agent as a process of its own, spoken to through the same protocol as on a board."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+
+from edgeprof.errors import DeviceError, LinkError, RecordError
+from edgeprof.records import Device
+from edgeprof.store import Store
+from edgeprof.target.build import agent_zip
+from edgeprof.target.protocol import Call, Event
+
+CLOSE_S = 5.0
+"""How long an agent may take to end by itself when its channel is closed."""
+STDERR_LINES = 8
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Event).decode
+
+
+class LocalConnection:
+    """Files are used where they lie in the store; the agent runs under the device file's Python, else under ours."""
+
+    def __init__(self, device: Device, store: Store) -> None:
+        self._python = _python(device)
+        self._name = device.name
+        self._program, self.agent_sha = agent_zip(store)
+        self._channels: list[LocalChannel] = []
+
+    def push(self, files: Mapping[str, Path]) -> dict[str, str]:
+        """See `Connection.push`. Nothing moves, but every file is hashed before it is used."""
+        for sha, path in files.items():
+            try:
+                with path.open("rb") as file:
+                    found = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError as error:
+                raise RecordError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
+            if found != sha:
+                raise RecordError(
+                    f"the file was changed or damaged: its sha256 is {found[:12]}, recorded is {sha[:12]}",
+                    where=str(path),
+                    hint="delete this file and run the same command again",
+                )
+        return {sha: str(path.resolve()) for sha, path in files.items()}
+
+    def start_agent(self) -> LocalChannel:
+        """See `Connection.start_agent`."""
+        channel = LocalChannel([self._python, str(self._program.resolve()), "serve"], self._name)
+        self._channels.append(channel)
+        return channel
+
+    def close(self) -> None:
+        """See `Connection.close`."""
+        while self._channels:
+            self._channels.pop().close()
+
+    def __enter__(self) -> LocalConnection:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class LocalChannel:
+    """See `AgentChannel`. The agent's stderr is kept aside for the error that may come."""
+
+    def __init__(self, command: list[str], device: str) -> None:
+        self._device = device
+        self._pending = b""
+        self._spoke = False
+        self._python = command[0]
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._stderr,
+                bufsize=0,
+                # Ctrl-C goes to the host alone, which then ends the agent in order.
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._stderr.close()
+            raise DeviceError(
+                f"the agent cannot be started: {error.strerror or error}", where=f"{device}, {command[0]}"
+            ) from error
+
+    @property
+    def pid(self) -> int:
+        """The agent's process."""
+        return self._process.pid
+
+    def send(self, call: Call) -> None:
+        """See `AgentChannel.send`."""
+        assert self._process.stdin is not None
+        data = memoryview(_encode(call) + b"\n")
+        try:
+            while data:
+                data = data[self._process.stdin.write(data) or 0 :]
+        except (BrokenPipeError, ValueError):
+            raise self._gone() from None
+
+    def receive(self, timeout_s: float) -> Event:
+        """See `AgentChannel.receive`."""
+        assert self._process.stdout is not None
+        deadline = time.monotonic() + timeout_s
+        while b"\n" not in self._pending:
+            ready, _, _ = select.select([self._process.stdout], [], [], max(0.0, deadline - time.monotonic()))
+            if not ready:
+                raise LinkError(f"the agent has not said anything for {timeout_s:.0f} s", where=self._device)
+            data = os.read(self._process.stdout.fileno(), 1 << 16)
+            if not data:
+                raise self._gone()
+            self._pending += data
+        line, _, self._pending = self._pending.partition(b"\n")
+        try:
+            event: Event = _decode(line)
+        except msgspec.MsgspecError as error:
+            raise LinkError(f"the agent said what is no event: {line[:80]!r} ({error})", where=self._device) from error
+        self._spoke = True
+        return event
+
+    def close(self) -> None:
+        """See `AgentChannel.close`."""
+        if self._stderr.closed:
+            return
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
+            # Else an agent that is writing a long event would wait for us to read it.
+            self._process.stdout.close()
+            self._process.wait(CLOSE_S)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            # Also when a second Ctrl-C interrupts the waiting. The agent's worker dies with it.
+            if self._process.poll() is None:
+                self._process.kill()
+                self._process.wait()
+            self._stderr.close()
+
+    def _gone(self) -> DeviceError:
+        """What an agent that has ended leaves to say."""
+        try:
+            status = self._process.wait(CLOSE_S)
+        except subprocess.TimeoutExpired:
+            return LinkError("the agent closed its output", where=self._device)
+        self._stderr.seek(0)
+        lines = self._stderr.read().decode(errors="replace").split("\n")
+        said = "; ".join(line.strip() for line in lines[-STDERR_LINES - 1 :] if line.strip())
+        how = f"was killed by signal {-status}" if status < 0 else f"ended with exit status {status}"
+        message = f"the agent {how}" + (f": {said}" if said else "")
+        if status > 0 and not self._spoke:
+            return DeviceError(
+                message,
+                where=self._device,
+                hint=f"see what it is: {self._python} --version; the agent needs Python 3.8 or newer and numpy",
+            )
+        return LinkError(message, where=self._device)
+
+
+def _python(device: Device) -> str:
+    """The interpreter for the agent: the device file's, else the one that runs us."""
+    if device.python is None:
+        return sys.executable
+    found = shutil.which(os.path.expanduser(device.python))
+    if found is None:
+        raise DeviceError(
+            f"there is no such Python: {device.python}",
+            where=f"devices/{device.name}.toml, python",
+            hint="give the path of a Python 3.8 or newer, or leave python out for the one that runs edgeprof",
+        )
+    return found

@@ -1,0 +1,87 @@
+"""Training batches: order and augmentation are pure functions of the seed, the epoch and the image's number.
+
+So a training that is taken up again sees the very same batches, whatever drew random numbers before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from edgeprof.records import Training
+from edgeprof.zoo.images import Dataset
+from edgeprof.zoo.torchvision_ops import import_timm, import_torch
+
+
+def derived_seed(*parts: object) -> int:
+    """A seed of 32 bits that is independent for different parts."""
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:4], "little")
+
+
+def seed_all(seed: int) -> None:
+    """Seed every generator that timm's transforms and models draw from."""
+    random.seed(seed)
+    np.random.seed(seed)
+    import_torch().manual_seed(seed)
+
+
+def updates_per_epoch(images: int, batch_size: int) -> int:
+    """Whole batches in an epoch; a set smaller than one batch is one batch."""
+    return max(1, images // batch_size)
+
+
+def epoch_batches(dataset: Dataset, training: Training, seed: int, epoch: int) -> Iterator[tuple[Any, Any]]:
+    """The batches of an epoch: float32 tensor [B, 3, S, S] and int64 tensor [B], augmented by timm's transforms.
+
+    A last batch that is not whole is left out (BatchNorm cannot take one image, and few give poor statistics); the
+    images left out differ from epoch to epoch.
+
+    Raises:
+        DataError: an image does not decode.
+    """
+    torch = import_torch()
+    augmented = _Augmented(dataset, train_transform(training), seed, epoch)
+    size = min(training.recipe.batch_size, len(dataset))
+    generator = torch.Generator().manual_seed(derived_seed("order", seed, epoch))
+    order = torch.randperm(len(dataset), generator=generator).tolist()
+    count = updates_per_epoch(len(dataset), training.recipe.batch_size)
+    batches = [order[start * size : (start + 1) * size] for start in range(count)]
+    yield from torch.utils.data.DataLoader(augmented, batch_sampler=batches)
+
+
+def train_transform(training: Training) -> Any:
+    """timm's training transform as the recipe says, PIL image -> float32 tensor [3, S, S]."""
+    recipe, pre = training.recipe, training.preprocessing
+    return import_timm().data.create_transform(
+        input_size=(3, pre.image_size, pre.image_size),
+        is_training=True,
+        scale=recipe.crop_scale,
+        ratio=recipe.crop_ratio,
+        hflip=recipe.horizontal_flip,
+        color_jitter=None,
+        auto_augment=recipe.auto_augment,
+        interpolation=pre.interpolation,
+        mean=pre.mean,
+        std=pre.std,
+        re_prob=recipe.random_erasing,
+        re_mode="const",
+    )
+
+
+class _Augmented:
+    """What torch's DataLoader wants: images by number. In this process: training is what takes the time."""
+
+    def __init__(self, dataset: Dataset, transform: Any, seed: int, epoch: int) -> None:
+        self._dataset, self._transform, self._seed, self._epoch = dataset, transform, seed, epoch
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        image = self._dataset.image(index)
+        seed_all(derived_seed("augment", self._seed, self._epoch, index))
+        return self._transform(image), int(self._dataset.labels[index])

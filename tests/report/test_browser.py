@@ -1,0 +1,216 @@
+"""The page in a real browser: nothing leaves, nothing complains, and it works by mouse, by keyboard and on a phone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+from report_records import MODELS, study
+
+from edgeprof.report import write_reports
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+ROW = "#table tbody tr"
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    found = os.environ.get("EDGEPROF_CHROMIUM") or shutil.which("chromium")
+    if not found or not Path(found).exists():
+        pytest.fail(
+            "the report is tested in Chromium, which is not here: apt-get install chromium, or set EDGEPROF_CHROMIUM to"
+            " its executable"
+        )
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_reports(*study(), tmp_path_factory.mktemp("report"))["html"]
+
+
+@pytest.fixture
+def visit(browser: Browser, report: Path) -> Iterator[Open]:
+    """Opens a page, and checks afterwards that it was quiet: no request but the file itself, nothing on the console."""
+    contexts, faults, requests = [], [], []
+
+    def opened(path: Path = report, width: int = 1280, **options: object) -> Page:
+        context = browser.new_context(viewport={"width": width, "height": 900}, **options)  # type: ignore[arg-type]
+        context.set_default_timeout(20_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: faults.append(message.text))
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto(path.as_uri())
+        requests.remove(path.as_uri())
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert faults == []
+    assert requests == []
+
+
+def column(page: Page, key: str) -> list[str]:
+    return [
+        str(text) for text in page.locator(f"{ROW} td[data-key={key}]").evaluate_all("c => c.map(x => x.dataset.value)")
+    ]
+
+
+def test_it_opens_quietly_and_shows_the_ranking(visit: Open) -> None:
+    page = visit()
+    ranking, _ = study()
+    assert page.locator(ROW).count() == len(ranking.candidates)
+    assert page.title() == "raspberry-pi: which model to ship (edgeprof)"
+    shown = page.locator(ROW).evaluate_all("rows => rows.map(row => row.dataset.job)")
+    assert shown == [one.job for one in ranking.candidates]
+    page.locator("summary").click()
+    assert page.locator("details svg").first.is_visible()
+
+
+def test_a_click_sorts_and_a_second_click_turns_the_order(visit: Open) -> None:
+    page = visit()
+    head = page.locator("#table thead th", has_text="p90")
+    head.locator("button").click()
+    values = [float(text) for text in column(page, "p90_ms")]
+    assert values == sorted(values)
+    assert head.get_attribute("aria-sort") == "ascending"
+    head.locator("button").click()
+    assert [float(text) for text in column(page, "p90_ms")] == sorted(values, reverse=True)
+    assert head.get_attribute("aria-sort") == "descending"
+    assert page.locator("#table th[aria-sort]").count() == 1
+    assert "descending" in (page.locator("#sorted").text_content() or "")
+
+
+def test_the_keyboard_sorts_too_and_accuracy_starts_with_the_best(visit: Open) -> None:
+    page = visit()
+    button = page.locator("#table thead button", has_text="Top-1")
+    button.focus()
+    page.keyboard.press("Enter")
+    values = [float(text) for text in column(page, "top1")]
+    assert values == sorted(values, reverse=True)
+    page.keyboard.press("Space")
+    assert [float(text) for text in column(page, "top1")] == sorted(values)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent").startswith("Median")
+
+
+def test_unknown_values_stay_last_in_both_orders(visit: Open) -> None:
+    page = visit()
+    button = page.locator("table.sortable").nth(1).locator("thead button", has_text="p99")
+    for _ in range(2):
+        button.click()
+        cells = page.locator("table.sortable").nth(1).locator("td[data-key=p99_ms]")
+        unknown = cells.evaluate_all("c => c.map(x => x.dataset.value === '')")
+        assert any(unknown)
+        assert not all(unknown)
+        assert unknown == sorted(unknown)
+
+
+def test_a_point_tells_its_numbers_and_leads_to_its_row(visit: Open) -> None:
+    page = visit()
+    points = page.locator("#scatter .wide [aria-roledescription=point]")
+    assert points.count() == 18
+    for index in (0, 5, 17):
+        point = points.nth(index)
+        point.focus()
+        label = point.get_attribute("aria-label") or ""
+        assert page.locator("#tip").text_content() == label
+        page.keyboard.press("Enter")
+        row = page.locator("#table tr:target")
+        median = row.locator("td[data-key=median_ms]").inner_text().split()[0]
+        assert f"median {median}\u00a0ms" in label
+        assert (row.locator("th a").first.text_content() or "") in label
+
+
+def test_light_and_dark_differ_and_are_both_legible(visit: Open) -> None:
+    look = "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
+    point = "getComputedStyle(document.querySelector('#scatter [aria-roledescription=point]')).fill"
+    light, dark = visit(color_scheme="light"), visit(color_scheme="dark")
+    assert light.evaluate(look) == ["rgb(255, 255, 255)", "rgb(27, 31, 36)"]
+    assert dark.evaluate(look) == ["rgb(20, 23, 27)", "rgb(231, 234, 238)"]
+    assert light.evaluate(point) != dark.evaluate(point)
+    assert light.evaluate(point).startswith("rgb(")  # the drawing's colours are really resolved
+
+
+@pytest.mark.parametrize("width", [320, 400, 700])
+def test_narrow_pages_scroll_only_within_the_table(visit: Open, width: int) -> None:
+    page = visit(width=width)
+    page.locator("summary").click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    if width == 400:
+        assert page.locator(".scroll").first.evaluate("box => box.scrollWidth > box.clientWidth")
+        assert page.locator("#scatter .phone").is_visible()
+        assert not page.locator("#scatter .wide").is_visible()
+
+
+def test_paper_is_light_and_holds_everything(visit: Open) -> None:
+    page = visit(color_scheme="dark")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.locator("details svg").first.is_visible()
+    assert page.locator(ROW).count() == 18
+    assert len(page.pdf(format="A4")) > 10_000
+
+
+def test_without_scripts_it_can_still_be_read(visit: Open) -> None:
+    page = visit(java_script_enabled=False)
+    assert page.locator("#scatter .wide svg").is_visible()
+    assert page.locator(ROW).count() == 18
+    assert page.locator("button").count() == 0
+    assert not page.get_by_text("Choose a column's name").is_visible()
+
+
+def test_hostile_names_do_not_run(visit: Open, tmp_path: Path) -> None:
+    """In names of every kind at once; what did run would leave `hacked`, the rest would show on the console."""
+    name = "</script></style><script>hacked=1</script><img src=https://evil.example/x onerror=hacked=1>"
+    name += "<svg onload=hacked=1>"
+    ranking, measurements = study(models={"resnet18": MODELS["resnet18"]}, device=name)
+    rows = tuple(
+        msgspec.structs.replace(one, model=name, exporter=name, reasons=(name,), trusted=False, runs_on=name)
+        for one in ranking.candidates
+    )
+    failures = tuple(msgspec.structs.replace(one, error=name, hint=name) for one in ranking.failures)
+    hostile = msgspec.structs.replace(ranking, candidates=rows, failures=failures, run=name, started_at=name)
+    page = visit(write_reports(hostile, measurements, tmp_path)["html"])
+    assert page.evaluate("typeof hacked") == "undefined"
+    assert page.locator("img").count() == 0
+    page.locator("#scatter .wide [aria-roledescription=point]").first.focus()
+    assert page.locator("#tip img").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+
+
+def test_the_policy_stops_a_script_that_got_in_all_the_same(browser: Browser, report: Path, tmp_path: Path) -> None:
+    text = report.read_text(encoding="utf-8")
+    broken = tmp_path / "broken.html"
+    smuggled = "<script>hacked=1</script><img src=data:, onerror=hacked=1><img src=https://evil.example/x></body>"
+    broken.write_text(text.replace("</body>", smuggled), encoding="utf-8")
+    page = browser.new_page()
+    answered: list[str] = []
+    page.on("requestfinished", lambda request: answered.append(request.url))
+    page.goto(broken.as_uri())
+    page.wait_for_load_state("load")
+    assert page.evaluate("typeof hacked") == "undefined"
+    assert all(url == broken.as_uri() or url.startswith("data:") for url in answered)
+    page.close()
