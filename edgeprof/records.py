@@ -275,7 +275,7 @@ class Method(Record):
     rounds: int = 5
     warmup_s: float = 0.1
     warmup_min: int = 5
-    block_s: float = 0.5
+    block_s: float = 0.4
     block_min: int = 20
     block_max: int = 5000
     timeout_s: float = 120.0

@@ -136,6 +136,8 @@ def _outcomes(
                 except ExportError as error:
                     progress.advance("export", 1, detail=_label(*pairs[place]))
                     yield place, error
+            if not running:
+                break
             ready = select.select(list(running), [], [], _WAIT_S)[0]
             for worker, place in list(running.items()):
                 if (worker in ready and worker.read()) or worker.silent_for() > deadline_s:

@@ -115,6 +115,8 @@ class Worker:
         return time.monotonic() - self._heard
 
     def _death(self) -> EdgeprofError:
+        if words.disk_full(self.folder):
+            return words.disk_full_error(self.folder)
         code = self._process.returncode
         said = words.of_log(self.log)
         if code < 0:

@@ -17,7 +17,8 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # Lines that say nothing to the user of a converter: frames, advice to its developers, progress.
 _NOISE = re.compile(
     r"^(File \"|Traceback|\^|~|For more|For C\+\+|If you suspect|Use tlparse|Original traceback|None$|[IW]\d{4}|WARNING"
-    r"|\(\d\d:\d\d\)|Extension modules:|Thread 0x|Current thread 0x|<no Python frame>|return cls\.__new__)"
+    r"|Failed to load \S+\.so|\(\d\d:\d\d\)"
+    r"|Extension modules:|Thread 0x|Current thread 0x|<no Python frame>|return cls\.__new__)"
 )
 _SOURCE = re.compile(r"(?:[\w./\\+-]*[/\\])?[\w+-]+\.(?:cpp|cc|h|hpp|py):\d+:?")
 
@@ -41,11 +42,23 @@ def converting(tool: str, folder: Path) -> Iterator[None]:
         raise ExportError(f"{tool} ran out of memory", hint="free some memory and try again") from error
     # Converters raise any class, also SystemExit.
     except (Exception, SystemExit) as error:
-        # Written by C++, a full disk comes as a RuntimeError, or as a file that is cut short.
-        if shutil.disk_usage(folder).free < FULL_BYTES:
-            with writing(folder):
-                raise OSError(errno.ENOSPC, "No space left on device") from error
+        if disk_full(folder):
+            raise disk_full_error(folder) from error
         raise ExportError(f"{tool} failed: {of_error(error)}") from error
+
+
+def disk_full(folder: Path) -> bool:
+    """Whether next to nothing can be written. Converters in C++ tell of that as anything, or die of it."""
+    return shutil.disk_usage(folder).free < FULL_BYTES
+
+
+def disk_full_error(folder: Path) -> EdgeprofError:
+    """What the store says when the disk is full."""
+    try:
+        with writing(folder):
+            raise OSError(errno.ENOSPC, "No space left on device")
+    except EdgeprofError as error:
+        return error
 
 
 def of_error(error: BaseException) -> str:

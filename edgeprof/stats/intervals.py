@@ -14,12 +14,17 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from edgeprof.records import Interval
+from edgeprof.stats import sequence
 
 MIN_ROUNDS = 3
 
 
 def quantile_interval(blocks: Sequence[ArrayLike], quantile: float, confidence: float = 0.95) -> Interval:
-    """The quantile of a block, estimated over blocks: geometric mean of the block quantiles, t-interval on the log.
+    """The median over process rounds of a block's quantile: what at least half of all processes stay below.
+
+    From `sequence.first(confidence)` rounds on (7 at 95%) the interval is distribution-free and holds however often
+    one looks (`stats.sequence`). With fewer rounds no such interval exists; then it is Student's t on the logs, which
+    takes the round quantiles for log-normal and the number of rounds for fixed in advance.
 
     Args:
         blocks: samples of each round, any positive unit; at least one, none empty.
@@ -28,15 +33,32 @@ def quantile_interval(blocks: Sequence[ArrayLike], quantile: float, confidence: 
 
     Returns: value and bounds in the unit of the samples; bounds are None with fewer than 3 rounds.
     """
-    logs = np.log([float(np.quantile(np.asarray(block, dtype=np.float64), quantile)) for block in blocks])
-    center = float(logs.mean())
-    rounds = len(logs)
+    return interval_of_median(block_quantiles(blocks, quantile), confidence)
+
+
+def block_quantiles(blocks: Sequence[ArrayLike], quantile: float) -> list[float]:
+    """One number a round."""
+    return [float(np.quantile(np.asarray(block, dtype=np.float64), quantile)) for block in blocks]
+
+
+def interval_of_median(values: Sequence[float], confidence: float = 0.95) -> Interval:
+    """As `quantile_interval`, of one positive number a round."""
+    value = float(np.median(values))
+    bounds = sequence.median_bounds(values, confidence) or _student(values, confidence)
+    if bounds is None:
+        return Interval(value=value, low=None, high=None)
+    return Interval(value=value, low=min(bounds[0], value), high=max(bounds[1], value))
+
+
+def _student(values: Sequence[float], confidence: float) -> tuple[float, float] | None:
+    rounds = len(values)
     if rounds < MIN_ROUNDS:
-        return Interval(value=math.exp(center), low=None, high=None)
+        return None
+    logs = np.log(values)
     # special.stdtrit is Student's t quantile; importing scipy.stats for it would cost half a second.
     t = float(special.stdtrit(rounds - 1, 0.5 + confidence / 2))
     half = t * float(logs.std(ddof=1)) / math.sqrt(rounds)
-    return Interval(value=math.exp(center), low=math.exp(center - half), high=math.exp(center + half))
+    return math.exp(float(logs.mean()) - half), math.exp(float(logs.mean()) + half)
 
 
 def wilson(hits: float, total: int, confidence: float = 0.95) -> Interval:

@@ -84,6 +84,7 @@ class LocalChannel:
         self._pending = b""
         self._spoke = False
         self._python = command[0]
+        # A file, not a pipe: nobody has to read it while we wait for events.
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
         try:
             self._process = subprocess.Popen(

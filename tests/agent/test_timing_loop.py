@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeprof.agent import timing
@@ -25,6 +25,8 @@ def feeds(ways: int) -> list[list[Any]]:
     return [[np.full((1, 3), way, np.float32)] for way in range(ways)]
 
 
+# Each example collects garbage twice, which takes a while in a process that has imported much.
+@settings(max_examples=25, deadline=None)
 @given(least=st.integers(0, 30), most=st.integers(1, 30), ways=st.integers(1, 5))
 def test_without_time_it_takes_the_least_but_at_most_the_most(least: int, most: int, ways: int) -> None:
     samples = timed(echo, feeds(ways), 0.0, least, most, FAR)
@@ -43,6 +45,7 @@ def test_the_deadline_ends_it_whatever_was_asked() -> None:
     assert len(timed(echo, feeds(1), 100.0, 1000, 1000, time.perf_counter_ns())) == 1
 
 
+@settings(max_examples=25, deadline=None)
 @given(taken=st.integers(1, 40), ways=st.integers(1, 6), slots=st.integers(1, 50))
 def test_kept_outputs_belong_to_their_inputs(taken: int, ways: int, slots: int) -> None:
     """Also when memory is short and the oldest are overwritten."""

@@ -40,6 +40,12 @@ def test_source_lines_and_colours_are_left_out() -> None:
     assert said == "ValueError: op is not legal"
 
 
+def test_what_is_no_fault_of_the_model_is_left_out_of_the_last_words(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("Failed to load /x/torchao/_C.so: Could not load this library\nLLVM ERROR: IO failure\n", "utf-8")
+    assert words.of_log(log) == "LLVM ERROR: IO failure"
+
+
 def test_the_last_words_of_a_log_are_its_errors(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_bytes(

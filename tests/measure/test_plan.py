@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 import tiny_models
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeprof.measure import cells, order
@@ -96,6 +96,7 @@ def some_cells(count: int) -> list[Cell]:
     ]
 
 
+@settings(deadline=None)
 @given(count=st.integers(1, 12), rounds=st.integers(1, 6), seed=st.integers(0, 1000), data=st.data())
 def test_what_is_left_of_an_interrupted_run_keeps_its_order(
     count: int, rounds: int, seed: int, data: st.DataObject
