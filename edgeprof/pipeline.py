@@ -57,8 +57,13 @@ def runs_root(store: Store) -> Path:
 # --- train
 
 
-def train(store: Store, training: Training, progress: Progress) -> tuple[list[Trained], list[Failure]]:
+def train(
+    store: Store, training: Training, progress: Progress, threads: int | None = None
+) -> tuple[list[Trained], list[Failure]]:
     """All checkpoints of a training; those that exist are reused. A training that fails does not stop the others.
+
+    Args:
+        threads: for each training that begins now; None for the default.
 
     Raises:
         DataError, UsageError, MissingPackageError: nothing of it can be trained.
@@ -81,7 +86,7 @@ def train(store: Store, training: Training, progress: Progress) -> tuple[list[Tr
         progress.start("train", sum(left.values()))
     for identity in identities:
         try:
-            trained.append(stage.train(store, training, identity, progress))
+            trained.append(stage.train(store, training, identity, progress, threads))
         except (DataError, UsageError, MissingPackageError):
             raise
         except EdgeprofError as error:

@@ -374,6 +374,10 @@ class Summary(Record):
     median_ms: Interval
     p90_ms: Interval
     p99_ms: float | None
+    p99_high_ms: float | None = None
+    """The 99th percentile is below this with 99% confidence."""
+    p99_reason: str | None = None
+    """Why there is no 99th percentile."""
     load_ms: Interval
     first_ms: Interval
     samples: int
@@ -411,6 +415,18 @@ class Run(Record):
     cells: tuple[Cell, ...] = ()
     failures: tuple[Failure, ...] = ()
     finished: bool = False
+
+
+# Why a measurement is not to be trusted: a closed list, each with what to do about it.
+Reason = Literal["too few samples", "outputs differ", "precision differs", "interval wide", "other load"]
+
+ADVICE: dict[str, str] = {
+    "too few samples": "measure longer, or in more rounds: the numbers have no interval that means anything",
+    "outputs differ": "the device computes something else than the host: check the accuracy there before use",
+    "precision differs": "the runtime executed in another precision than asked: compare it only with its like",
+    "interval wide": "the rounds disagree: close other programs, fix the clock, and measure again",
+    "other load": "other programs took the processor away during the measurement: stop them and measure again",
+}
 
 
 # --- what is derived ---------------------------------------------------------------------------------------------

@@ -116,11 +116,15 @@ class Store:
         if not self.has_blob(sha):
             with writing(self.root):
                 handle, name = tempfile.mkstemp(dir=self.scratch)
-                with os.fdopen(handle, "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                self._move_in(Path(name), sha)
+                try:
+                    with os.fdopen(handle, "wb") as file:
+                        file.write(data)
+                        file.flush()
+                        os.fsync(file.fileno())
+                    self._move_in(Path(name), sha)
+                except BaseException:
+                    Path(name).unlink(missing_ok=True)  # a full disk must not stay full of halves
+                    raise
         return sha
 
     def add_file(self, path: Path) -> str:

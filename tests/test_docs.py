@@ -1,7 +1,7 @@
 """The examples in the documents are executed: every `$ ` line of a ```console block, in order, in a small suite.
 
-A line of the form `# exit N` right above a command says the exit code that it ends with. Commands that a reader runs once
-on a fresh machine (git clone, make, pip, ssh) are not run here: `.ci/run` and the wheel's tests do.
+A line of the form `# exit N` right above a command says the exit code that it ends with. Commands that a reader runs
+once on a fresh machine (git clone, make, pip, ssh) are not run here: `.ci/run` and the wheel's tests do.
 """
 
 from __future__ import annotations

@@ -17,7 +17,16 @@ PANEL = "Make without a device"
 
 @app.command(rich_help_panel=PANEL, epilog="Examples: `edgeprof train`, `edgeprof train --training demo --json`")
 @console.reported
-def train(context: typer.Context, training: TrainingName = None, wait: Wait = "0", as_json: AsJson = False) -> int:
+def train(
+    context: typer.Context,
+    training: TrainingName = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Threads for a training that begins now. Default: 1, the same bytes on any machine."),
+    ] = None,
+    wait: Wait = "0",
+    as_json: AsJson = False,
+) -> int:
     """Train the models of a recipe; what is trained already is reused, what was interrupted goes on."""
     from edgeprof import pipeline
     from edgeprof.cli import tables
@@ -30,7 +39,7 @@ def train(context: typer.Context, training: TrainingName = None, wait: Wait = "0
         store.lock(f"edgeprof train --training {recipe.name}", seconds(wait, "--wait")),
         console.progress() as progress,
     ):
-        trained, failures = pipeline.train(store, recipe, progress)
+        trained, failures = pipeline.train(store, recipe, progress, threads)
     if as_json:
         console.print_json({"schema": console.JSON_SCHEMA, "trained": trained, "failures": failures})
     else:

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edgeprof.cli import console
-from edgeprof.records import Artifact, Candidate, Choice, Failure, Ranking, Run, Trained
+from edgeprof.records import ADVICE, Artifact, Candidate, Choice, Failure, Ranking, Run, Trained
 
 
 def _table(*columns: str, right: Sequence[str] = ()) -> Table:
@@ -117,6 +117,8 @@ def tell_ranking(result: Ranking) -> None:
         if not one.trusted:
             who = f"{one.model} / {one.exporter} / {one.threads} threads"
             console.say(f"not trusted: {who}: {'; '.join(one.reasons)}")
+    for reason in sorted({reason for one in result.candidates for reason in one.reasons} & set(ADVICE)):
+        console.say(f"  hint: {reason}: {ADVICE[reason]}")
     tell_failures(result.failures)
 
 

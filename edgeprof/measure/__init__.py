@@ -3,6 +3,6 @@
 from edgeprof.measure.plan import cells, order
 from edgeprof.measure.ready import ready, shapes
 from edgeprof.measure.run import collect, facts, measure
-from edgeprof.measure.trust import ADVICE, Reason, verdict
+from edgeprof.measure.trust import verdict
 
-__all__ = ["ADVICE", "Reason", "cells", "collect", "facts", "measure", "order", "ready", "shapes", "verdict"]
+__all__ = ["cells", "collect", "facts", "measure", "order", "ready", "shapes", "verdict"]

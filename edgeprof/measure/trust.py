@@ -8,19 +8,8 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from typing import Literal
 
-from edgeprof.records import Cell, DeviceFacts, Method, Round
-
-Reason = Literal["too few samples", "outputs differ", "precision differs", "interval wide", "other load"]
-
-ADVICE: dict[Reason, str] = {
-    "too few samples": "measure longer, or in more rounds: the numbers have no interval that means anything",
-    "outputs differ": "the device computes something else than the host: check the accuracy there before use",
-    "precision differs": "the runtime executed in another precision than asked: compare it only with its like",
-    "interval wide": "the rounds disagree: close other programs, fix the clock, and measure again",
-    "other load": "other programs took the processor away during the measurement: stop them and measure again",
-}
+from edgeprof.records import Cell, DeviceFacts, Method, Reason, Round
 
 MIN_SAMPLES = 10
 """In a round. The median of ten is bounded by its 2nd and 9th order statistics with 97.9%; fewer say little."""

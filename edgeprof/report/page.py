@@ -11,7 +11,7 @@ from typing import Any
 
 from edgeprof import __version__
 from edgeprof.errors import MissingPackageError
-from edgeprof.records import Candidate, Measurement, Ranking, to_json
+from edgeprof.records import ADVICE, Candidate, Measurement, Ranking, to_json
 from edgeprof.report import findings, samples, words
 from edgeprof.report.drawing import to_svg
 from edgeprof.report.scatter import scatter
@@ -51,6 +51,7 @@ def page(ranking: Ranking, measurements: Sequence[Measurement]) -> str:
     assert loader is not None
     style, script = (loader.get_source(environment, name)[0] for name in ("report.css", "report.js"))
     return environment.get_template("report.html").render(
+        advice=ADVICE,
         **_context(ranking, measurements),
         **_drawings(ranking, measurements),
         style=style,

@@ -17,7 +17,6 @@ sequences for mean, variance, and median", doi 10.1073/pnas.58.1.66; Lan and DeM
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -89,12 +88,12 @@ def rounds_to(values: Sequence[float], half_width: float, confidence: float) -> 
 
     Returns: None when more than HORIZON would be needed.
     """
-    now = np.sort(np.asarray(values, dtype=np.float64))
-    for rounds in range(now.size + 1, HORIZON + 1):
-        rank = ranks(confidence)[rounds]
-        if rank:
-            share = (rank - 0.5) / rounds
-            low, high = np.quantile(now, (share, 1 - share))
-            if (high - low) / 2 <= half_width and math.isfinite(high - low):
-                return rounds
-    return None
+    if len(values) >= HORIZON:
+        return None
+    future = np.arange(len(values) + 1, HORIZON + 1)
+    rank = np.array(ranks(confidence)[len(values) + 1 :])
+    share = (rank - 0.5) / future
+    possible = rank > 0
+    low, high = np.quantile(np.asarray(values, dtype=np.float64), [share.clip(0), 1 - share.clip(0)])
+    enough = np.flatnonzero(possible & ((high - low) / 2 <= half_width))
+    return int(future[enough[0]]) if enough.size else None

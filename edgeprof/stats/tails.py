@@ -71,8 +71,10 @@ def p99(blocks: Sequence[ArrayLike]) -> Tail:
     if count < P99_MIN_EFFECTIVE:
         reason = f"{count} effective samples of {pooled.size}; the 99th percentile takes {P99_MIN_EFFECTIVE}"
         return Tail(value=None, high=None, effective=count, reason=reason)
-    above = float(special.betaincinv(0.99 * count + 1, 0.01 * count, P99_CONFIDENCE))
-    return Tail(value=value, high=_at(pooled, above, math.ceil), effective=count, reason=None)
+    # The most that may lie above: P(Binomial(count, 0.01) <= over) <= 1%. At least 1 from P99_MIN_EFFECTIVE on.
+    over = np.flatnonzero(special.bdtr(np.arange(count // 50 + 2), count, 0.01) <= 1 - P99_CONFIDENCE)[-1]
+    allowed = math.floor(over / count * pooled.size)
+    return Tail(value=value, high=float(pooled[-1 - allowed]), effective=count, reason=None)
 
 
 def effective_behind(blocks: Sequence[ArrayLike], quantile: float) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import platform
 import random
 import time
@@ -31,6 +30,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 SCHEDULES = ("cosine", "poly", "tanh", "constant")
+THREADS = 1
+"""Small images on small networks gain little from a second thread, and lose much when another program takes its core;
+one thread also gives the same checkpoint on machines with any number of cores."""
 _EVAL_BATCH = 64
 _PACKAGES = ("torch", "torchvision", "timm", "safetensors", "numpy", "pillow", "scikit-learn")
 
@@ -44,7 +46,7 @@ def train(
         identity: one of `cells(training)`.
         progress: gets `advance("train", 1, detail)` for every epoch that is done now; `start` and `finish` are the
             caller's, with `epochs_left` as the total.
-        threads: all cores if None. A training that is taken up again keeps the number it began with.
+        threads: `THREADS` if None. A training that is taken up again keeps the number it began with.
 
     Raises:
         UsageError: no such model, optimizer or schedule.
@@ -74,7 +76,7 @@ def _train(
     if kept is not None and kept[0].torch != version:
         progress.note(f"{identity.label()}: begun with torch {kept[0].torch}, now {version}: begins anew")
         kept = None
-    come = kept[0] if kept else state.Progressed(threads=threads or _cores(), torch=version)
+    come = kept[0] if kept else state.Progressed(threads=threads or THREADS, torch=version)
     torch.set_num_threads(come.threads)
     seed_all(derived_seed("weights", seed))
     # A kept state has every tensor: the weights to begin from need not be fetched again.
@@ -260,10 +262,6 @@ def _foreign_errors(identity: Identity) -> Iterator[None]:
         # Most often a model that does not take this image size; its own words say so.
         hint = "choose another preprocessing.image_size" if "size" in text or "height" in text.lower() else None
         raise TrainError(f"the training failed: {text}", where=identity.label(), hint=hint) from error
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
 
 
 def _versions() -> dict[str, str]:

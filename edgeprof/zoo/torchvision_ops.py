@@ -8,24 +8,34 @@ that operator. Declaring the missing schemas is enough. Users with a matching pa
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Any
 
 from edgeprof.errors import MissingPackageError
 
 EXTRA = "train"
+_WAITING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 _MISSING_SCHEMAS = ("nms", "qnms")
 # torch forgets the schemas when this object goes.
 _declared: list[Any] = []
 
 
 def import_torch() -> Any:
-    """The module torch.
+    """The module torch, with threads that wait only shortly for each other by spinning.
 
     Raises:
         MissingPackageError: it is not installed.
     """
-    return _import("torch")
+    if "torch" in sys.modules or any(name in os.environ for name in _WAITING):
+        return _import("torch")
+    # OpenMP reads this once, when torch loads. With its own long spinning, a training that shares its cores with
+    # anything else becomes twenty times slower. Taken back at once: child processes must not inherit it.
+    os.environ[_WAITING[0]] = "10000"
+    try:
+        return _import("torch")
+    finally:
+        del os.environ[_WAITING[0]]
 
 
 def import_torchvision() -> Any:

@@ -1,4 +1,4 @@
-"""The main job as a user sees it: `edgeprof run`, then every command that reads what it left. Real processes throughout."""
+"""The main job as a user sees it: `edgeprof run`, then every command that reads what it left. Real processes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,38 @@ from typing import Any
 import pytest
 from conftest import Done, edgeprof, tiny_suite
 
-CONTRACT = ["model", "init", "seed", "exporter", "format", "precision", "image_size", "params", "macs", "size_bytes", "artifact_sha", "top1", "top1_low", "top1_high", "median_ms", "median_low_ms", "median_high_ms", "p90_ms", "p99_ms", "load_ms", "first_ms", "peak_rss_bytes", "threads", "runs_on", "rank", "rank_low", "rank_high", "pareto", "trusted", "reasons"]
+CONTRACT = [
+    "model",
+    "init",
+    "seed",
+    "exporter",
+    "format",
+    "precision",
+    "image_size",
+    "params",
+    "macs",
+    "size_bytes",
+    "artifact_sha",
+    "top1",
+    "top1_low",
+    "top1_high",
+    "median_ms",
+    "median_low_ms",
+    "median_high_ms",
+    "p90_ms",
+    "p99_ms",
+    "load_ms",
+    "first_ms",
+    "peak_rss_bytes",
+    "threads",
+    "runs_on",
+    "rank",
+    "rank_low",
+    "rank_high",
+    "pareto",
+    "trusted",
+    "reasons",
+]
 
 
 def report_folder(done: Done) -> Path:

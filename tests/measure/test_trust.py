@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgeprof.measure import ADVICE, Reason, trust, verdict
-from edgeprof.records import Cell, DeviceFacts, Identity, Method, Round
+from edgeprof.measure import trust, verdict
+from edgeprof.records import ADVICE, Cell, DeviceFacts, Identity, Method, Reason, Round
 
 METHOD = Method(rounds=5)
 CELL = Cell(job="a-t1", identity=Identity(model="m"), artifact_sha="a", format="onnx", precision="fp32", threads=1)

@@ -347,6 +347,7 @@ def test_every_model_of_the_study_trains(training: Training, tmp_path: Path, mod
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("threads", [1, 2])
 def test_digits_are_learned_and_twice_the_same(tmp_path: Path, threads: int) -> None:
     digits = Training(

@@ -73,6 +73,17 @@ def test_the_study_is_known_without_importing_torch() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_settings_for_torchs_threads_are_not_inherited_by_child_processes() -> None:
+    """What the agent measures must not run under a setting of ours."""
+    code = (
+        "import os; from edgeprof.zoo.torchvision_ops import import_torch; before = dict(os.environ);"
+        "import_torch(); assert {k: v for k, v in os.environ.items() if 'OMP' in k} =="
+        " {k: v for k, v in before.items() if 'OMP' in k}"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", models.STUDY)
 def test_every_model_of_the_study_can_be_made_and_taught(name: str) -> None:
