@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 INPUTS := pyproject.toml constraints.txt Makefile
 
-.PHONY: help demo test test-slow lint types bench constraints clean system
+.PHONY: help demo test test-slow lint types bench screenshot constraints clean system
 
 help:
 	@echo "make demo       set up, then train, export, profile and rank the demo suite on this machine (under 10 min)"
@@ -31,6 +31,9 @@ types: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m bench -s tests/benchmarks --timeout 3600
+
+screenshot: $(VENV)/.installed-test
+	$(BIN)/python docs/screenshot.py
 
 # System packages that the tests need: installed where this user may, named otherwise.
 system:

@@ -11,8 +11,9 @@ if len(files) < 9:
     faults.append(f"{len(files)} files were ranked, at least 9 were expected")
 if {one["format"] for one in candidates} != {"onnx", "openvino", "tflite"}:
     faults.append("not every format was ranked")
-if not any(one["pareto"] for one in candidates):
-    faults.append("the front is empty")
+# On a machine that is busy with something else all may be untrusted, and then none is on the front: that is the truth.
+if any(one["trusted"] for one in candidates) != any(one["pareto"] for one in candidates):
+    faults.append("the front does not go with what is trusted")
 for one in candidates:
     who = f"{one['model']} / {one['exporter']} / {one['threads']} threads"
     if not one["top1"] or one["top1"] < 0.9:

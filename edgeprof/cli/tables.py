@@ -34,6 +34,11 @@ def spread(low: float | None, high: float | None) -> str:
     return "-" if low is None or high is None else f"{milliseconds(low)}..{milliseconds(high)}"
 
 
+def threads(number: int) -> str:
+    """ "1 thread", "2 threads"."""
+    return f"{number} thread" + ("s" if number != 1 else "")
+
+
 def megabytes(value: int | None) -> str:
     """Bytes as MB."""
     return "-" if value is None else f"{value / 1e6:.1f}"
@@ -115,7 +120,7 @@ def tell_ranking(result: Ranking) -> None:
         )
     for one in result.candidates:
         if not one.trusted:
-            who = f"{one.model} / {one.exporter} / {one.threads} threads"
+            who = f"{one.model} / {one.exporter} / {threads(one.threads)}"
             console.say(f"not trusted: {who}: {'; '.join(one.reasons)}")
     for reason in sorted({reason for one in result.candidates for reason in one.reasons} & set(ADVICE)):
         console.say(f"  hint: {reason}: {ADVICE[reason]}")
@@ -140,8 +145,8 @@ def tell_choice(choice: Choice) -> None:
     ):
         if one is not None:
             p90 = f"p90 {milliseconds(one.p90_ms)} ms (at most {milliseconds(one.p90_high_ms)})"
-            threads = f"{one.threads} thread" + ("s" if one.threads != 1 else "")
-            print(f"  {label + ':':<13} {one.model} / {one.exporter} / {threads}: top-1 {percent(one.top1)}, {p90}")
+            who = f"{one.model} / {one.exporter} / {threads(one.threads)}"
+            print(f"  {label + ':':<13} {who}: top-1 {percent(one.top1)}, {p90}")
     if choice.rejected:
         table = _table("rejected", "exporter", "threads", "why", right=("threads",))
         for miss in choice.rejected:
