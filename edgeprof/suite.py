@@ -74,8 +74,14 @@ class Suite:
         return sorted(path.stem for path in (self.root / folder).glob("*.toml"))
 
     def training(self, name: str) -> Training:
-        """The recipe file `training/NAME.toml`."""
-        return self._load("training", name, Training)
+        """The recipe file `training/NAME.toml`; relative paths in it are relative to the suite's folder."""
+        found = self._load("training", name, Training)
+        root = found.data.root and str(self.root / Path(found.data.root).expanduser())
+        inits = tuple(
+            f"file:{self.root / Path(init.removeprefix('file:')).expanduser()}" if init.startswith("file:") else init
+            for init in found.inits
+        )
+        return msgspec.structs.replace(found, data=msgspec.structs.replace(found.data, root=root), inits=inits)
 
     def exporter(self, name: str) -> Exporter:
         """The file `exporters/NAME.toml`."""

@@ -170,5 +170,14 @@ def test_no_values_in_a_file_raise_anything_but_our_errors(
         load(path, Training)
 
 
+def test_paths_in_a_recipe_are_relative_to_the_suite(tmp_path: Path) -> None:
+    init(tmp_path)
+    text = demo_text().replace('name = "digits"', 'name = "imagefolder"\nroot = "flowers"', 1)
+    write(tmp_path / "training" / "demo.toml", text.replace('["scratch"]', '["scratch", "file:a b.safetensors"]', 1))
+    found = Suite(tmp_path).training("demo")
+    assert found.data.root == str(tmp_path / "flowers")
+    assert found.inits == ("scratch", f"file:{tmp_path / 'a b.safetensors'}")
+
+
 def test_folders_are_three() -> None:
     assert FOLDERS == ("training", "exporters", "devices")

@@ -39,7 +39,7 @@ def test_a_pair_is_told_apart_although_the_machine_moves_by_more(ratio: float, r
 
 def test_on_the_edge_of_the_zone_a_verdict_is_rarely_wrong() -> None:
     """Hardest: a ratio of exactly 1.02, where any verdict but undecided is as good as wrong."""
-    found = [looked_at_every_round(1.0201, seed) for seed in range(SESSIONS)]
+    found = [looked_at_every_round(1.0201, seed) for seed in range(SESSIONS // 2)]
     assert np.mean([one.verdict == "same" for one in found]) <= 0.05
     assert all(one.verdict != "faster" for one in found)
 

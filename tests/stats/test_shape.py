@@ -22,7 +22,7 @@ def sessions(process: Process, rounds: int, samples: int = 200, seed: int = 0) -
 
 
 def at_most(found: list[bool], share: float) -> bool:
-    return np.mean(found) <= share + 2 * np.sqrt(share * (1 - share) / len(found))
+    return bool(np.mean(found) <= share + 2 * np.sqrt(share * (1 - share) / len(found)))
 
 
 @pytest.mark.parametrize("process", CLEAN, ids=lambda process: process.name)
