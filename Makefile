@@ -30,7 +30,7 @@ types: $(VENV)/.installed-test
 	$(BIN)/mypy
 
 bench: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m bench -s tests/benchmarks --timeout 3600
+	$(BIN)/python -m pytest -m bench -s -o python_files="bench_*.py" tests/benchmarks --timeout 3600
 
 screenshot: $(VENV)/.installed-test
 	$(BIN)/python docs/screenshot.py
