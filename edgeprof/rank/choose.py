@@ -83,7 +83,7 @@ def _refusals(candidate: Candidate, budget_ms: float) -> list[str]:
         reasons.append("not trusted: " + ("; ".join(candidate.reasons) or "no reason given"))
     if candidate.p90_high_ms is None:
         rounds = f"{candidate.rounds} round" + ("s" if candidate.rounds != 1 else "")
-        reasons.append(f"no interval: only {rounds}")
+        reasons.append(f"p90 has no upper bound: {candidate.samples} samples in {rounds} say too little about it")
         if candidate.p90_ms > budget_ms:
             reasons.append(f"p90 of {_ms(candidate.p90_ms)} is over {_budget(budget_ms)}")
     elif candidate.p90_high_ms > budget_ms:

@@ -121,12 +121,14 @@ def test_every_reason_against_a_candidate_is_told() -> None:
         p90_low_ms=None,
         p90_high_ms=None,
         rounds=2,
+        samples=7,
         top1=None,
     )
     found = choose(ranking_of(bad), 5.0)
     assert found.chosen is None
     assert found.rejected[0].reason == (
-        "not trusted: warming up; no interval: only 2 rounds; p90 of 9.00 ms is over 5 ms; accuracy unknown"
+        "not trusted: warming up; p90 has no upper bound: 7 samples in 2 rounds say too little about it; "
+        "p90 of 9.00 ms is over 5 ms; accuracy unknown"
     )
 
 
