@@ -72,7 +72,7 @@ def test_what_lies_between_on_the_front_is_named_or_counted() -> None:
 def test_one_candidate_is_both() -> None:
     one = msgspec.structs.replace(RANKING, candidates=RANKING.candidates[:1], failures=())
     assert said(one) == (
-        "mobilenetv3_small_100 · tflite-fp32 · 4 threads: 97.3% of the test images right at a median of 0.932\u00a0ms."
+        "mobilenetv3_small_100 · tflite-fp32 · 4 threads: 97.3% of the test images right at a median of 0.934\u00a0ms."
     )
 
 
