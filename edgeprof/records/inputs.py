@@ -1,0 +1,98 @@
+"""What the suite's files say."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from edgeprof.records.base import Record
+
+Format = Literal["onnx", "openvino", "tflite"]
+Precision = Literal["fp32", "fp16", "int8", "dynamic-int8"]
+
+
+class Data(Record):
+    """Which images: a data set by name and, except for `digits`, the folder it lies in."""
+
+    name: Literal["digits", "imagefolder", "cifar10", "cifar100"]
+    root: str | None = None
+    train_split: str = "train"
+    test_split: str = "test"
+
+
+class Preprocessing(Record):
+    """How an image becomes the input tensor: resize, centre crop, scale to 0..1, normalise. Layout is the input's."""
+
+    image_size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: Literal["nearest", "bilinear", "bicubic"] = "bilinear"
+    crop_pct: float = 1.0
+    color: Literal["RGB"] = "RGB"
+
+
+class Recipe(Record):
+    """The hyperparameters that all models of a training share."""
+
+    epochs: int
+    batch_size: int
+    optimizer: str = "adamw"
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    schedule: str = "cosine"
+    warmup_epochs: int = 1
+    min_learning_rate: float = 1e-6
+    label_smoothing: float = 0.1
+    crop_scale: tuple[float, float] = (0.8, 1.0)
+    crop_ratio: tuple[float, float] = (0.9, 1.1)
+    horizontal_flip: float = 0.0
+    auto_augment: str | None = None
+    random_erasing: float = 0.0
+    clip_grad: float | None = None
+
+
+class Training(Record):
+    """One file of `training/`: which models, how trained, on what data."""
+
+    name: str
+    description: str = ""
+    models: tuple[str, ...]
+    inits: tuple[str, ...] = ("scratch",)
+    seeds: tuple[int, ...] = (0,)
+    data: Data
+    preprocessing: Preprocessing
+    recipe: Recipe
+
+
+class Exporter(Record):
+    """One file of `exporters/`: a deployable form, format x precision."""
+
+    name: str
+    description: str = ""
+    format: Format
+    precision: Precision
+    opset: int | None = None
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    max_abs_diff: float = 1e-3
+    """Parity: the largest allowed difference from the checkpoint's logits, as a share of their spread (max - min)."""
+    min_top1_agreement: float = 1.0
+    """Parity: the smallest allowed share of test images on which file and checkpoint name the same class."""
+
+
+class Device(Record):
+    """One file of `devices/`: a board and how to reach it."""
+
+    name: str
+    description: str = ""
+    transport: Literal["local", "ssh"]
+    host: str | None = None
+    port: int | None = None
+    user: str | None = None
+    key_file: str | None = None
+    password_env: str | None = None
+    python: str | None = None
+    workdir: str | None = None
+    provision: Literal["auto", "never"] = "auto"
+    threads: tuple[int | Literal["all"], ...] = (1, "all")
+    cores: tuple[int, ...] | None = None
+    exporters: tuple[str, ...] | None = None
+    tags: tuple[str, ...] = ()
