@@ -1,0 +1,77 @@
+"""From the stored records to what people read; nothing here measures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from edgeprof import measure as measuring
+from edgeprof.errors import UsageError, nearest
+from edgeprof.records import Artifact, Failure, Measurement, Ranking, Run
+from edgeprof.store import Store
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to: its ranking, the raw measurements behind it, and the files of its report by name."""
+
+    run: Run
+    ranking: Ranking
+    measurements: tuple[Measurement, ...]
+    files: dict[str, Path]
+
+
+def store_root(work: Path) -> Path:
+    """The store's folder under a working folder."""
+    return work / ".edgeprof"
+
+
+def runs_root(store: Store) -> Path:
+    """Where the reports of runs lie: beside the store."""
+    return store.root.parent / "reports" / "runs"
+
+
+def assemble(store: Store, this: Run, by: str = "latency", *, write: bool = True) -> Outcome:
+    """The ranking of a run, recomputed from its raw samples; with `write`, its report as well."""
+    from edgeprof import rank, report
+
+    measurements = measuring.collect(store, this)
+    artifacts = _artifacts_of(store, this)
+    failures = [*this.failures, *store.all(Failure.KIND, Failure, run=this.run)]
+    ranking = rank.ranking(this, measurements, artifacts, failures, by=by)
+    files = report.write_reports(ranking, measurements, runs_root(store) / this.run) if write else {}
+    return Outcome(run=this, ranking=ranking, measurements=tuple(measurements), files=files)
+
+
+def _artifacts_of(store: Store, this: Run) -> list[Artifact]:
+    """The artifacts that the run's cells name. The same bytes may stand under several identities; each is kept."""
+    wanted = {
+        (cell.artifact_sha, msgspec.structs.replace(cell.identity, device=None, threads=None)) for cell in this.cells
+    }
+    known = {(one.artifact_sha, one.identity): one for one in store.all(Artifact.KIND, Artifact)}
+    return [known[one] for one in wanted if one in known]
+
+
+def find_run(store: Store, device: str | None = None, name: str | None = None) -> Run:
+    """The run of that name, else the newest finished run (of the device).
+
+    Raises:
+        UsageError: there is none.
+    """
+    runs = store.all(Run.KIND, Run)
+    if name is not None:
+        for one in runs:
+            if one.run == name:
+                return one
+        raise UsageError(f"there is no run {name!r}", hint=nearest(name, [one.run for one in runs]) or None)
+    for one in reversed(runs):
+        if one.finished and device in (None, one.device):
+            return one
+    on = f" on {device}" if device else ""
+    raise UsageError(
+        f"there is no finished run{on}",
+        where=str(store.root),
+        hint=f"make one: edgeprof run --device {device or 'NAME'}",
+    )

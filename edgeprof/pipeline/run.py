@@ -1,0 +1,213 @@
+"""The main job, and profiling alone: each run is taken up where it stopped."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from edgeprof import measure as measuring
+from edgeprof import target
+from edgeprof.errors import UsageError
+from edgeprof.pipeline.make import export, exporters, train
+from edgeprof.pipeline.read import Outcome, assemble
+from edgeprof.progress import Progress
+from edgeprof.records import Artifact, Device, DeviceFacts, Failure, Method, Run, digest
+from edgeprof.store import Store
+from edgeprof.suite import Suite
+
+
+def run(
+    suite: Suite,
+    store: Store,
+    *,
+    training: str | None = None,
+    device: str,
+    asked: Sequence[str] | None = None,
+    method: Method | None = None,
+    fresh: bool = False,
+    progress: Progress,
+) -> Outcome:
+    """Train, export, profile on the device, join and report; an unfinished run of the same plan is taken up again.
+
+    Args:
+        training: name of a recipe; None for the suite's default.
+        asked: names of exporters; None for the device's, else the suite's.
+        fresh: begin a new run even if one is unfinished.
+    """
+    recipe = suite.training(training or suite.default_training())
+    board = suite.device(device)
+    wanted = exporters(suite, asked, board)
+    method = method or Method()
+    # Before hours of training: can the device be reached at all?
+    found = facts(store, board)
+    plan = digest("run", recipe, wanted, board, method)
+    this = _take_up(store, board.name, plan, fresh, progress)
+    if this is None:
+        this = _new_run(store, board, method, plan, found, training=recipe.name, suite_sha=suite.sha())
+    trained, failures = train(store, recipe, progress)
+    artifacts, more = export(store, trained, wanted, progress)
+    return _profile(store, this, artifacts, [*failures, *more], board, progress)
+
+
+def profile(
+    store: Store,
+    artifacts: Sequence[Artifact],
+    device: Device,
+    *,
+    failures: Sequence[Failure] = (),
+    training: str | None = None,
+    suite_sha: str | None = None,
+    method: Method | None = None,
+    fresh: bool = False,
+    progress: Progress,
+) -> Outcome:
+    """Profile files that exist already: exported ones, or ready files that a user brings."""
+    method = method or Method()
+    found = facts(store, device)
+    plan = digest("profile", sorted(artifact.artifact_sha for artifact in artifacts), device, method)
+    this = _take_up(store, device.name, plan, fresh, progress)
+    if this is None:
+        this = _new_run(store, device, method, plan, found, training=training, suite_sha=suite_sha)
+    return _profile(store, this, artifacts, failures, device, progress)
+
+
+def profile_exported(
+    suite: Suite,
+    store: Store,
+    training: str | None,
+    device: Device,
+    *,
+    asked: Sequence[str] | None = None,
+    method: Method | None = None,
+    fresh: bool = False,
+    progress: Progress,
+) -> Outcome:
+    """Profile what is exported for a training, without making anything.
+
+    Raises:
+        UsageError: nothing is exported for it.
+    """
+    name = training or suite.default_training()
+    suite.training(name)
+    wanted = {exporter.name for exporter in exporters(suite, asked, device)}
+    artifacts = [one for one in store.all(Artifact.KIND, Artifact) if one.training == name and one.exporter in wanted]
+    if not artifacts:
+        raise UsageError(
+            f"nothing is exported for the training {name!r}", hint=f"first: edgeprof export --training {name}"
+        )
+    return profile(
+        store,
+        artifacts,
+        device,
+        training=name,
+        suite_sha=suite.sha(),
+        method=method,
+        fresh=fresh,
+        progress=progress,
+    )
+
+
+def profile_files(
+    store: Store,
+    paths: Sequence[Path],
+    device: Device,
+    *,
+    shapes: Sequence[str] = (),
+    method: Method | None = None,
+    fresh: bool = False,
+    progress: Progress,
+) -> Outcome:
+    """Profile ready files; one that cannot be opened is a Failure and the others go on.
+
+    Raises:
+        UsageError: a file is missing or of no known kind, or a shape is missing or does not fit.
+    """
+    asked = measuring.shapes(shapes)
+    artifacts: list[Artifact] = []
+    failures: list[Failure] = []
+    with target.connect(device, store) as connection:
+        for path in dict.fromkeys(paths):
+            made = measuring.ready(store, path, asked, connection)
+            if isinstance(made, Failure):
+                failures.append(made)
+            else:
+                artifacts.append(made)
+    return profile(store, artifacts, device, failures=failures, method=method, fresh=fresh, progress=progress)
+
+
+def facts(store: Store, device: Device) -> DeviceFacts:
+    """What a device is, asked of its agent.
+
+    Raises:
+        LinkError, DeviceError: it cannot be reached or asked.
+    """
+    with target.connect(device, store) as connection:
+        return measuring.facts(connection)
+
+
+def _profile(
+    store: Store,
+    this: Run,
+    artifacts: Sequence[Artifact],
+    failures: Sequence[Failure],
+    device: Device,
+    progress: Progress,
+) -> Outcome:
+    """Measure what is missing of a run, then join and report. The run is finished when its report is written."""
+    assert this.facts is not None  # every new run has them
+    cells, impossible = measuring.cells(artifacts, device, this.facts)
+    this = _changed(store, this, cells=tuple(cells), failures=(*failures, *impossible))
+    if cells:
+        with target.connect(device, store) as connection:
+            measuring.measure(store, this, artifacts, device, connection, progress)
+    this = _changed(store, this, finished=True)
+    return assemble(store, this)
+
+
+def _take_up(store: Store, device: str, plan: str, fresh: bool, progress: Progress) -> Run | None:
+    """The newest unfinished run of the same plan on that device, unless a fresh one is asked for."""
+    if fresh:
+        return None
+    for old in reversed(store.all(Run.KIND, Run)):
+        if old.device == device and old.plan_sha == plan:
+            if old.finished:
+                return None
+            progress.note(f"taking up run {old.run} where it stopped (--fresh begins anew)")
+            return old
+    return None
+
+
+def _new_run(
+    store: Store,
+    device: Device,
+    method: Method,
+    plan: str,
+    facts: DeviceFacts,
+    *,
+    training: str | None,
+    suite_sha: str | None,
+) -> Run:
+    now = time.time()
+    name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{secrets.token_hex(2)}"
+    new = Run(
+        run=name,
+        device=device.name,
+        training=training,
+        plan_sha=plan,
+        suite_sha=suite_sha,
+        started_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)),
+        facts=facts,
+        method=method,
+    )
+    store.put(Run.KIND, new.run, new, run=new.run)
+    return new
+
+
+def _changed(store: Store, this: Run, **fields: object) -> Run:
+    changed = msgspec.structs.replace(this, **fields)
+    store.put(Run.KIND, changed.run, changed, run=changed.run)
+    return changed
