@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgeprof.errors import DataError, EdgeprofError, MissingPackageError, UsageError
+from edgeprof.errors import DataError, EdgeprofError, MissingPackageError, RecordError, UsageError
 from edgeprof.progress import Progress
 from edgeprof.records import Artifact, Device, Exporter, Failure, Identity, Stage, Trained, Training
 from edgeprof.store import Store
@@ -22,6 +22,7 @@ def train(
 
     Raises:
         DataError, UsageError, MissingPackageError: nothing of it can be trained.
+        RecordError: the store cannot be written (disk full).
     """
     from edgeprof import train as stage
     from edgeprof.zoo import images, models
@@ -42,7 +43,7 @@ def train(
     for identity in identities:
         try:
             trained.append(stage.train(store, training, identity, progress, threads))
-        except (DataError, UsageError, MissingPackageError):
+        except (DataError, UsageError, MissingPackageError, RecordError):
             raise
         except EdgeprofError as error:
             failures.append(failure("train", identity, error))

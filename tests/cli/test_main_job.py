@@ -202,6 +202,14 @@ def test_a_file_that_is_no_model_fails_alone(done: Done, tmp_path: Path) -> None
     assert len(json.loads(failed.stdout)["failures"]) == 2
 
 
+def test_a_store_that_cannot_be_written_ends_a_training_at_once(tmp_path: Path) -> None:
+    root = tiny_suite(tmp_path)
+    (root / ".edgeprof").mkdir()
+    (root / ".edgeprof" / "training").write_text("in the way")
+    said = edgeprof("train", cwd=root, code=6)
+    assert ".edgeprof" in said.stderr
+
+
 def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "edgeprof", *arguments],
