@@ -10,7 +10,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 HERE = Path(__file__).parent
-SIZE = (1200, 1000)
+SIZE = (1200, 1130)
 
 
 def main() -> None:
