@@ -27,11 +27,17 @@ class What(StrEnum):
 
 @app.command(rich_help_panel=PANEL, epilog="Example: `edgeprof init boards && cd boards && edgeprof list`")
 @console.reported
-def init(folder: Annotated[Path, typer.Argument(help="The folder to fill; files there already stay.")]) -> None:
+def init(
+    folder: Annotated[Path, typer.Argument(help="The folder to fill; files there already stay.")],
+    as_json: AsJson = False,
+) -> None:
     """Make a suite of your own: training/, exporters/, devices/ to edit."""
     from edgeprof import suite
 
     written = suite.init(folder)
+    if as_json:
+        console.print_json({"schema": console.JSON_SCHEMA, "files": [str(path) for path in written]})
+        return
     for path in written:
         print(console.shown_path(path))
     console.say(f"{len(written)} files written. Next: cd {folder} && edgeprof run --device localhost")

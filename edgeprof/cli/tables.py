@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich import box
 from rich.markup import escape
@@ -11,9 +11,12 @@ from rich.table import Table
 from edgeprof.cli import console
 from edgeprof.records import ADVICE, Artifact, Candidate, Choice, Failure, Ranking, Run, Trained
 
+MIDDLE, WIDE = 106, 118
+"""Characters of terminal width from which on the ranking shows its intervals, and its sizes."""
+
 
 def _table(*columns: str, right: Sequence[str] = ()) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for name in columns:
         table.add_column(name, justify="right" if name in right else "left", no_wrap=name not in ("why",))
     return table
@@ -81,29 +84,33 @@ def artifacts(records: Sequence[Artifact]) -> Table:
     return table
 
 
-def ranking(result: Ranking) -> Table:
-    """The candidates in order; columns that say the same in every row are left out."""
-    several_inits = len({(c.init, c.seed) for c in result.candidates}) > 1
-    columns = ["rank", "model", *(["init", "seed"] if several_inits else []), "exporter", "threads"]
-    numbers = ["top-1", "median ms", "95% interval", "p90 ms", "first ms", "MB"]
-    table = _table(*columns, *numbers, "", right=("rank", "threads", *numbers))
+def ranking(result: Ranking, width: int) -> Table:
+    """The candidates in order, with as many columns as `width` characters hold; --json and the report have all.
+
+    Columns that say the same in every row are left out.
+    """
+    several = len({(one.init, one.seed) for one in result.candidates}) > 1
+    spare = width - (20 if several else 0)
+    shown: dict[str, Callable[[Candidate], str]] = {"rank": _rank if spare >= MIDDLE else lambda one: str(one.rank)}
+    shown["model"] = lambda one: escape(one.model)
+    if several:
+        shown["init"] = lambda one: escape(one.init or "-")
+        shown["seed"] = lambda one: "-" if one.seed is None else str(one.seed)
+    shown["exporter"] = lambda one: escape(one.exporter)
+    shown["thr"] = lambda one: str(one.threads)
+    shown["top-1"] = lambda one: percent(one.top1)
+    shown["median ms"] = lambda one: milliseconds(one.median_ms)
+    if spare >= MIDDLE:
+        shown["95% interval"] = lambda one: spread(one.median_low_ms, one.median_high_ms)
+        shown["p90 ms"] = lambda one: milliseconds(one.p90_ms)
+    if spare >= WIDE:
+        shown["first ms"] = lambda one: milliseconds(one.first_ms)
+        shown["MB"] = lambda one: megabytes(one.size_bytes)
+    shown[""] = lambda one: "untrusted" if not one.trusted else "front" if one.pareto else ""
+    words = ("model", "init", "exporter", "")
+    table = _table(*shown, right=[name for name in shown if name not in words])
     for one in result.candidates:
-        notes = " ".join(filter(None, ["front" if one.pareto else "", "" if one.trusted else "NOT TRUSTED"]))
-        table.add_row(
-            _rank(one),
-            escape(one.model),
-            *([escape(one.init or "-"), "-" if one.seed is None else str(one.seed)] if several_inits else []),
-            escape(one.exporter),
-            str(one.threads),
-            percent(one.top1),
-            milliseconds(one.median_ms),
-            spread(one.median_low_ms, one.median_high_ms),
-            milliseconds(one.p90_ms),
-            milliseconds(one.first_ms),
-            megabytes(one.size_bytes),
-            notes,
-            style=None if one.trusted else "yellow",
-        )
+        table.add_row(*(cell(one) for cell in shown.values()), style=None if one.trusted else "yellow")
     return table
 
 
@@ -114,10 +121,10 @@ def _rank(one: Candidate) -> str:
 def tell_ranking(result: Ranking) -> None:
     """The ranking on stdout; failures and reasons for distrust on stderr."""
     if result.candidates:
-        console.out().print(ranking(result))
-        print(
-            "rank (low-high): places it may hold, 95% for all at once. front: nothing is both faster and more accurate."
-        )
+        out = console.out()
+        out.print(ranking(result, out.width))
+        print("rank (low-high): places it may hold, 95% for all at once. thr: threads.")
+        print("front: nothing is both faster and more accurate.")
     for one in result.candidates:
         if not one.trusted:
             who = f"{one.model} / {one.exporter} / {threads(one.threads)}"
