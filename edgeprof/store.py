@@ -88,6 +88,12 @@ class Store:
         rows = self._query(sql, (kind, run, run))
         return [self._decode(kind, row, cls) for row in rows]
 
+    def count(self, kind: str, run: str) -> int:
+        """How many records of a kind a run has."""
+        with writing(self.root):
+            rows = self._db.execute("SELECT COUNT(*) FROM records WHERE kind=? AND run=?", (kind, run)).fetchall()
+        return int(rows[0][0])
+
     def delete(self, kind: str, key: str) -> None:
         """Remove a record if it is there."""
         with writing(self.root):
@@ -211,7 +217,9 @@ def writing(root: Path) -> Iterator[None]:
         raise RecordError(
             f"the record could not be written or read: {error}",
             where=str(root),
-            hint="free some disk space and run the same command again" if full else "is the folder on a healthy disk?",
+            hint="free some disk space and run the same command again"
+            if full
+            else f"if it is damaged, move {root / 'records.sqlite'} away to begin anew",
         ) from error
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

@@ -272,6 +272,7 @@ def _check_training(training: Training, path: str) -> None:
 
 
 def _check_exporter(exporter: Exporter, path: str) -> None:
+    _require(exporter.precision == "fp32", f"precision = {exporter.precision!r} is not built yet", path, "use fp32")
     _require(exporter.max_abs_diff > 0, "max_abs_diff must be more than 0", path)
     _require(0 <= exporter.min_top1_agreement <= 1, "min_top1_agreement must lie in 0..1", path)
     _require(exporter.opset is None or exporter.format != "tflite", "opset is for onnx and openvino only", path)

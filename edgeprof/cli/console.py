@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 import typer
 
-from edgeprof.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, EXIT_RECORD, EdgeprofError
+from edgeprof.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, EXIT_RECORD, EXIT_USAGE, EdgeprofError
 from edgeprof.progress import Progress
 
 if TYPE_CHECKING:
@@ -39,7 +39,11 @@ def out() -> Console:
     """Results. Wide when it is no terminal, so that nothing is cut in a file or a pipe."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 160, soft_wrap=False, highlight=False)
+    class Out(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # rich would exit with 1, which means something else here
+
+    return Out(width=None if sys.stdout.isatty() else 160, soft_wrap=False, highlight=False)
 
 
 def err() -> Console:
@@ -84,7 +88,7 @@ def reported(command: Callable[P, int | None]) -> Callable[P, None]:
             code = _tell(what, None, "run the same command again to go on", EXIT_INTERRUPTED, as_json)
         except BrokenPipeError:
             # The reader of our output went away (`edgeprof list | head`): nothing to say, nowhere to say it.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_stdout()
             code = EXIT_OK
         except OSError as error:
             code = _tell_os_error(error, as_json)
@@ -96,26 +100,61 @@ def reported(command: Callable[P, int | None]) -> Callable[P, None]:
     return run
 
 
+def run_app(app: typer.Typer) -> None:
+    """Run the command line and exit; a usage error under --json is one JSON document like any other error."""
+    try:
+        if "--json" not in sys.argv:
+            app()
+        sys.exit(app(standalone_mode=False) or EXIT_OK)
+    except _ClickException as error:
+        error.show()
+        sys.exit(_tell(error.format_message(), None, "see --help", error.exit_code, as_json=True, quiet=True))
+    except OSError as error:  # help or completion to a full disk or a closed pipe
+        sys.exit(_tell_os_error(error, as_json=False))
+
+
+# Newer typer brings a click of its own; either way this is the base of its usage errors.
+_ClickException: Any = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException")
+
+
 def _interrupt(signum: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _tell(what: str, where: str | None, hint: str | None, code: int, as_json: bool) -> int:
-    say(f"error: {where}: {what}" if where else f"error: {what}")
-    if hint:
-        say(f"  hint: {hint}")
+def _tell(what: str, where: str | None, hint: str | None, code: int, as_json: bool, quiet: bool = False) -> int:
+    if not quiet:
+        say(f"error: {where}: {what}" if where else f"error: {what}")
+        if hint:
+            say(f"  hint: {hint}")
     if as_json:
-        print_json({"schema": JSON_SCHEMA, "error": {"what": what, "where": where, "hint": hint, "exit_code": code}})
+        try:
+            error = {"what": what, "where": where, "hint": hint, "exit_code": code}
+            print_json({"schema": JSON_SCHEMA, "error": error})
+        except OSError:  # stdout itself is what failed
+            _drop_stdout()
     return code
 
 
+def _drop_stdout() -> None:
+    """Nobody can take what is still to be written: have Python's own flush at the end write it nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _tell_os_error(error: OSError, as_json: bool) -> int:
+    if error.errno == errno.EPIPE:
+        _drop_stdout()
+        return EXIT_OK
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.filename is None:
+            _drop_stdout()
         what, hint = "the disk is full; everything that was finished is kept", "free some space and run it again"
         return _tell(what, error.filename, hint, EXIT_RECORD, as_json)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         hint = "say where to write with: edgeprof --work DIR"
-        return _tell(f"not allowed: {error.strerror}", error.filename, hint, 2, as_json)
+        return _tell(f"not allowed: {error.strerror}", error.filename, hint, EXIT_USAGE, as_json)
+    if error.filename is not None and error.errno in (errno.ENOTDIR, errno.ENOENT, errno.EEXIST, errno.EISDIR):
+        what = f"cannot be used: {error.strerror}"
+        return _tell(what, str(error.filename), "name another file or folder", EXIT_USAGE, as_json)
     return _tell_bug(error, as_json)
 
 

@@ -11,10 +11,13 @@ import typer
 from edgeprof.cli import console
 from edgeprof.cli.app import Options, app
 from edgeprof.cli.options import AsJson, RunName
-from edgeprof.errors import EXIT_GATE, EXIT_OK
+from edgeprof.errors import EXIT_GATE, EXIT_OK, UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from edgeprof.records import Run
+    from edgeprof.store import Store
 
 R = TypeVar("R")
 PANEL = "Decide, from what was measured"
@@ -56,7 +59,7 @@ def rank(
 
     options: Options = context.obj
     store = options.store(read_only=True)
-    outcome = pipeline.assemble(store, pipeline.find_run(store, device, run), by.value, write=False)
+    outcome = pipeline.assemble(store, _find(options, store, device, run), by.value, write=False)
     if as_json:
         console.print_record(outcome.ranking)
     else:
@@ -83,7 +86,7 @@ def choose(
     options: Options = context.obj
     budget_ms = ranking.parse_budget(budget)
     store = options.store(read_only=True)
-    outcome = pipeline.assemble(store, pipeline.find_run(store, device, run), write=False)
+    outcome = pipeline.assemble(store, _find(options, store, device, run), write=False)
     choice = ranking.choose(outcome.ranking, budget_ms)
     if as_json:
         console.print_record(choice)
@@ -100,7 +103,7 @@ def report(context: typer.Context, device: OptionalDevice = None, run: RunName =
 
     options: Options = context.obj
     store = options.store()
-    outcome = pipeline.assemble(store, pipeline.find_run(store, device, run))
+    outcome = pipeline.assemble(store, _find(options, store, device, run))
     if as_json:
         files = {name: str(path) for name, path in outcome.files.items()}
         console.print_json({"schema": console.JSON_SCHEMA, "run": outcome.run.run, "files": files})
@@ -126,6 +129,18 @@ def show(
         _show(what, store.all(Trained.KIND, Trained), tables.trained, as_json)
     else:
         _show(what, store.all(Artifact.KIND, Artifact), tables.artifacts, as_json)
+
+
+def _find(options: Options, store: Store, device: str | None, run: str | None) -> Run:
+    """The run to read; a device that does not exist is told as such."""
+    from edgeprof import pipeline
+
+    try:
+        return pipeline.find_run(store, device, run)
+    except UsageError:
+        if device is not None and run is None:
+            options.suite().device(device)
+        raise
 
 
 def _show(what: Shown, records: list[R], table: Callable[[Sequence[R]], Table], as_json: bool) -> None:

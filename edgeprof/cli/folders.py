@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -40,7 +41,7 @@ def init(
         return
     for path in written:
         print(console.shown_path(path))
-    console.say(f"{len(written)} files written. Next: cd {folder} && edgeprof run --device localhost")
+    console.say(f"{len(written)} files written. Next: cd {shlex.quote(str(folder))} && edgeprof run --device localhost")
 
 
 @app.command("list", rich_help_panel=PANEL, epilog="Examples: `edgeprof list`, `edgeprof list devices --json`")
@@ -81,7 +82,7 @@ def list_(
 @app.command(rich_help_panel=PANEL, epilog="Example: `edgeprof --suite boards check`")
 @console.reported
 def check(context: typer.Context, as_json: AsJson = False) -> int:
-    """Check every file of the suite; exit 2 if one is wrong."""
+    """Check every file of the suite; exit 2 if one is wrong. (Names of models are checked when they are trained.)"""
     options: Options = context.obj
     found = options.suite()
     results = list(found.check())

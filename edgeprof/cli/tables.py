@@ -124,7 +124,9 @@ def tell_ranking(result: Ranking) -> None:
         out = console.out()
         out.print(ranking(result, out.width))
         print("rank (low-high): places it may hold, 95% for all at once. thr: threads.")
-        print("front: nothing is both faster and more accurate.")
+        print("front: nothing is both faster and more accurate. untrusted: may belong anywhere, so listed last.")
+    else:
+        console.say(f"nothing was measured in run {result.run}")
     for one in result.candidates:
         if not one.trusted:
             who = f"{one.model} / {one.exporter} / {threads(one.threads)}"
@@ -163,10 +165,18 @@ def tell_choice(choice: Choice) -> None:
 
 def runs(records: Sequence[Run]) -> Table:
     """Runs, newest last."""
-    table = _table("run", "device", "training", "cells", "rounds", "state", right=("cells", "rounds"))
+    table = _table(
+        "run", "device", "training", "cells", "failed", "rounds", "state", right=("cells", "failed", "rounds")
+    )
     for one in records:
         state = "finished" if one.finished else "unfinished"
         table.add_row(
-            one.run, escape(one.device), escape(one.training or "-"), str(len(one.cells)), str(one.method.rounds), state
+            one.run,
+            escape(one.device),
+            escape(one.training or "-"),
+            str(len(one.cells)),
+            str(len(one.failures)),
+            str(one.method.rounds),
+            state,
         )
     return table

@@ -99,7 +99,7 @@ def _too_many(identity: Identity, threads: int, cores: int, device: Device) -> F
         error=f"{threads} threads were asked for, {where} {cores} core" + ("s" if cores != 1 else ""),
         error_class="threads",
         transient=False,
-        hint=f'in devices/{device.name}.toml ask for at most {cores}, or for "all"',
+        hint=f"ask for at most {cores}: threads of devices/{device.name}.toml, or --threads",
     )
 
 

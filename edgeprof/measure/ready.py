@@ -102,8 +102,10 @@ def ready(store: Store, path: Path, asked: Mapping[str, tuple[int, ...]], connec
 
 
 def _format(path: Path) -> Format:
+    if path.is_dir():
+        raise UsageError("this is a folder", where=str(path), hint="name a .onnx, .xml or .tflite file in it")
     if not path.is_file():
-        raise UsageError("there is no such file", where=str(path))
+        raise UsageError("there is no such file", where=str(path), hint="is the path right from the current folder?")
     if path.suffix.lower() not in FORMATS:
         raise UsageError(
             f"{path.suffix or 'no suffix'} is no kind of model that is known",

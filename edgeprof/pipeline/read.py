@@ -9,7 +9,7 @@ import msgspec
 
 from edgeprof import measure as measuring
 from edgeprof.errors import UsageError, nearest
-from edgeprof.records import Artifact, Failure, Measurement, Ranking, Run
+from edgeprof.records import Artifact, Failure, Measurement, Ranking, Round, Run
 from edgeprof.store import Store
 
 
@@ -55,7 +55,7 @@ def _artifacts_of(store: Store, this: Run) -> list[Artifact]:
 
 
 def find_run(store: Store, device: str | None = None, name: str | None = None) -> Run:
-    """The run of that name, else the newest finished run (of the device).
+    """The run of that name, else the newest finished run (of the device) that measured something.
 
     Raises:
         UsageError: there is none.
@@ -66,9 +66,12 @@ def find_run(store: Store, device: str | None = None, name: str | None = None) -
             if one.run == name:
                 return one
         raise UsageError(f"there is no run {name!r}", hint=nearest(name, [one.run for one in runs]) or None)
-    for one in reversed(runs):
-        if one.finished and device in (None, one.device):
+    finished = [one for one in reversed(runs) if one.finished and device in (None, one.device)]
+    for one in finished:
+        if store.count(Round.KIND, one.run):
             return one
+    if finished:  # all of them failed altogether: show that
+        return finished[0]
     on = f" on {device}" if device else ""
     raise UsageError(
         f"there is no finished run{on}",

@@ -177,6 +177,9 @@ def test_profile_without_files_measures_what_is_exported(done: Done, tmp_path: P
         (["device", "probe", "raspberry-pi"], 5, "SSH"),
         (["run", "--rounds", "0"], 2, "rounds"),
         (["rank", "--run", "nothing"], 2, "no run"),
+        (["rank", "--device", "localhots"], 2, "perhaps you meant: localhost"),
+        (["init", "devices/localhost.toml"], 2, "localhost.toml"),
+        (["profile", "."], 2, "folder"),
         (["profile", "missing.onnx"], 2, "missing.onnx"),
         (["run", "--wait", "5"], 2, "90s"),
         (["--suite", "nowhere", "list"], 2, "edgeprof init"),
@@ -193,6 +196,49 @@ def test_an_error_under_json_is_one_json_document(done: Done) -> None:
     error = json.loads(said.stdout)["error"]
     assert error["exit_code"] == 5
     assert error["hint"]
+
+
+@pytest.mark.parametrize("arguments", [["choose"], ["rank", "--by", "beauty"], ["nonsense"], ["show"]])
+def test_a_usage_error_under_json_is_one_json_document_too(done: Done, arguments: list[str]) -> None:
+    said = edgeprof(*arguments, "--json", cwd=done.root, code=2)
+    assert json.loads(said.stdout)["error"]["exit_code"] == 2
+
+
+@pytest.mark.parametrize(
+    "arguments", [["rank"], ["rank", "--json"], ["list"], ["choose", "--budget", "10s"], ["--help"]]
+)
+def test_a_reader_that_goes_away_or_a_full_stdout_is_no_traceback(done: Done, arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "edgeprof", *arguments]
+    ours, theirs = os.pipe()
+    os.close(ours)
+    gone = subprocess.run(
+        command, cwd=done.root, stdout=theirs, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
+    os.close(theirs)
+    # The help page is typer's own; whoever closes it looks at no exit code. Of results, 1 would mean "none found".
+    assert (gone.returncode in ((0, 1) if arguments == ["--help"] else (0,)), gone.stderr) == (True, "")
+    with open("/dev/full", "w") as full:
+        done_ = subprocess.run(
+            command, cwd=done.root, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert (done_.returncode, "Traceback" in done_.stderr) == (6, False), done_.stderr
+    closed = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *command],
+        cwd=done.root,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (closed.returncode, "Traceback" in closed.stderr) == (0, False), closed.stderr
+
+
+def test_a_run_that_measured_nothing_does_not_hide_the_one_before(done: Done, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(done.root, copy)
+    (copy / "broken.onnx").write_bytes(b"this is no model")
+    edgeprof("profile", "broken.onnx", "--quick", cwd=copy, code=5)
+    assert json.loads(edgeprof("rank", "--json", cwd=copy).stdout)["run"] == done.ranking["run"]
 
 
 def test_a_file_that_is_no_model_fails_alone(done: Done, tmp_path: Path) -> None:
