@@ -35,9 +35,9 @@ def parse_budget(text: str) -> float:
 
 
 def choose(ranking: Ranking, budget_ms: float, percentile: int = 90) -> Choice:
-    """The most accurate trusted candidate whose latency percentile surely meets the budget.
+    """The most accurate trusted candidate whose latency percentile meets the budget.
 
-    "Surely" means that the upper bound of the percentile's 95% interval is within the budget. Equal top-1 is settled by
+    To meet it, the upper bound of the percentile's 95% interval must be within the budget. Equal top-1 is settled by
     the lower upper bound, then by the smaller file. Everything else is told why it was not taken.
 
     Raises:
@@ -115,8 +115,8 @@ def _outdone(candidate: Candidate, chosen: Candidate) -> str:
 
 def _chosen_because(chosen: Candidate, runner_up: Candidate | None, budget_ms: float) -> str:
     text = (
-        f"{_name(chosen)} is the most accurate candidate that surely meets {_budget(budget_ms)}: top-1"
-        f" {_percent(chosen.top1)} ({_percent(chosen.top1_low)} to {_percent(chosen.top1_high)}),"
+        f"{_name(chosen)} is the most accurate candidate whose p90, at the upper end of its interval, meets"
+        f" {_budget(budget_ms)}: top-1 {_percent(chosen.top1)} ({_percent(chosen.top1_low)} to {_percent(chosen.top1_high)}),"
         f" p90 {_ms(chosen.p90_ms)}, at most {_ms(chosen.p90_high_ms)}."
     )
     if runner_up is None:
@@ -137,7 +137,7 @@ def _none_because(ranking: Ranking, miss: Candidate | None, refusals: dict[str, 
     why = "; ".join(refusals[miss.job])
     if all(one.top1 is None for one in ranking.candidates):
         return f"No candidate can be chosen by accuracy: it is not known for any file. Nearest: {_name(miss)}: {why}."
-    return f"No candidate surely meets the budget. Nearest: {_name(miss)}: {why}."
+    return f"No candidate meets the budget at the upper end of its interval. Nearest: {_name(miss)}: {why}."
 
 
 def _threads(candidate: Candidate) -> str:
