@@ -116,7 +116,8 @@ def _outdone(candidate: Candidate, chosen: Candidate) -> str:
 def _chosen_because(chosen: Candidate, runner_up: Candidate | None, budget_ms: float) -> str:
     text = (
         f"{_name(chosen)} is the most accurate candidate whose p90, at the upper end of its interval, meets"
-        f" {_budget(budget_ms)}: top-1 {_percent(chosen.top1)} ({_percent(chosen.top1_low)} to {_percent(chosen.top1_high)}),"
+        f" {_budget(budget_ms)}: top-1 {_percent(chosen.top1)}"
+        f" ({_percent(chosen.top1_low)} to {_percent(chosen.top1_high)}),"
         f" p90 {_ms(chosen.p90_ms)}, at most {_ms(chosen.p90_high_ms)}."
     )
     if runner_up is None:
