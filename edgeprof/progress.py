@@ -11,6 +11,9 @@ class Progress(Protocol):
     def start(self, stage: str, total: float) -> None:
         """A stage begins that has `total` units of work left (epochs, files, rounds)."""
 
+    def expect(self, stage: str, left: float) -> None:
+        """The stage turned out to have `left` units of work left."""
+
     def advance(self, stage: str, done: float = 1.0, detail: str = "") -> None:
         """`done` more units are finished; `detail` says what is being worked on."""
 
@@ -25,6 +28,8 @@ class Silent:
     """Shows nothing: for the Python API and for tests."""
 
     def start(self, stage: str, total: float) -> None: ...
+
+    def expect(self, stage: str, left: float) -> None: ...
 
     def advance(self, stage: str, done: float = 1.0, detail: str = "") -> None: ...
 

@@ -293,8 +293,9 @@ def _check_device(device: Device, path: str) -> None:
     _require(device.port is None or 0 < device.port < 65536, "port must lie in 1..65535", path)
     _require(bool(device.threads), "threads is empty", path, 'for example threads = [1, "all"]')
     _require(all(n == "all" or n > 0 for n in device.threads), "threads must be 1 or more", path)
-    _require(device.cores is None or len(device.cores) > 0, "cores is empty", path)
-    _require(device.cores is None or all(c >= 0 for c in device.cores), "cores must be 0 or more", path)
+    if isinstance(device.cores, tuple):
+        _require(len(device.cores) > 0, "cores is empty", path)
+        _require(all(core >= 0 for core in device.cores), "cores must be 0 or more", path)
     _require(device.exporters is None or len(device.exporters) > 0, "exporters is empty", path)
     env = device.password_env
     _require(

@@ -1,7 +1,8 @@
 """The examples in the documents are executed: every `$ ` line of a ```console block, in order, in a small suite.
 
 A line of the form `# exit N` right above a command says the exit code that it ends with. Commands that a reader runs
-once on a fresh machine (git clone, make, pip, ssh) are not run here: `.ci/run` and the wheel's tests do.
+once on a fresh machine (git clone, make, pip, ssh) are not run here: `.ci/run` and the wheel's tests do. Files that
+the reader is to have (`old.onnx`, see READERS) lie in the suite, copies of what it exports.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Done
+from conftest import Done, edgeprof
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 ELSEWHERE = ("git", "make", "pip", "cd", "ssh", "sudo", "apt-get")
+READERS = ("old.onnx", "new.onnx", "model.onnx", "other.tflite")
 
 
 def examples(text: str) -> list[tuple[str, int]]:
@@ -45,6 +47,10 @@ def test_there_are_examples() -> None:
 def test_the_examples_of_a_page_run(page: Path, done: Done, tmp_path: Path) -> None:
     suite = tmp_path / "suite"
     shutil.copytree(done.root, suite)
+    edgeprof("export", "--out", str(tmp_path / "files"), cwd=suite)
+    for name in READERS:
+        (exported,) = (tmp_path / "files").glob(f"*{Path(name).suffix}")
+        shutil.copyfile(exported, suite / name)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for command, code in examples(page.read_text(encoding="utf-8")):
         words = shlex.split(command)

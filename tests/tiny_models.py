@@ -19,7 +19,17 @@ from edgeprof.store import Store
 SIDE = 16
 CLASSES = 10
 WAYS = 4
-QUICK = Method(rounds=2, warmup_s=0.0, warmup_min=1, block_s=0.0, block_min=12, block_max=20, timeout_s=30.0)
+QUICK = Method(
+    min_rounds=2,
+    max_rounds=2,
+    again=False,
+    warmup_s=0.0,
+    warmup_min=1,
+    block_s=0.0,
+    block_min=12,
+    block_max=20,
+    timeout_s=30.0,
+)
 """A method that takes next to no time."""
 
 # One convolution, a mean and a product, as an ONNX file and, through OpenVINO's converter, as IR.
@@ -242,6 +252,10 @@ class InferenceSession:
             time.sleep(600)
         elif self.does == "slow":
             time.sleep(0.2)
+        elif self.does == "busy":
+            until = time.perf_counter() + float(self.words[0]) / 1e3
+            while time.perf_counter() < until:
+                pass
         elif self.does == "raise":
             raise ValueError("INVALID_ARGUMENT : the kernel says no")
         elif self.does == "nan":

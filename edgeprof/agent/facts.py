@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import platform
 import re
@@ -52,6 +53,8 @@ def facts(root: str = "/") -> Dict[str, Any]:
         "clock_mhz": clock_range(cpufreq),
         "runtimes": installed(),
         "clock_resolution_ns": clock_resolution(),
+        "clusters": clusters(root, cores),
+        "throttles_at_c": throttles_at(root),
     }
 
 
@@ -75,15 +78,54 @@ def os_name(root: str) -> str:
 
 def cpu_name(root: str) -> str:
     """The model's name (x86), or the cores by kind and number (Arm); the architecture where neither is told."""
-    info = text(os.path.join(root, "proc/cpuinfo")) or ""
+    info = cpu_info(root)
     named = re.search(r"^model name\s*:\s*(.+)$", info, re.M)
     if named and not re.match(r"ARMv\d", named.group(1)):
         return " ".join(named.group(1).split())
     parts: Dict[str, int] = {}
     for part in re.findall(r"^CPU part\s*:\s*(0x[0-9a-fA-F]+)", info, re.M):
-        name = ARM_PARTS.get(int(part, 16), "Arm part " + part)
+        name = arm_name(part)
         parts[name] = parts.get(name, 0) + 1
     return " + ".join("%d x %s" % (count, name) for name, count in parts.items()) or platform.machine()
+
+
+def clusters(root: str, cores: List[int]) -> List[Dict[str, Any]]:
+    """The cores by kind: those of one part, one highest clock and one capacity; the slowest kind first."""
+    parts: Dict[str, str] = {}
+    for block in cpu_info(root).split("\n\n"):
+        told = dict(re.findall(r"^(processor|CPU part)\s*:\s*(\S+)", block, re.M))
+        if "CPU part" in told:
+            parts[told.get("processor", "")] = told["CPU part"]
+    kinds: Dict[Tuple[int, float, str], List[int]] = {}
+    for core in cores:
+        folder = os.path.join(root, "sys/devices/system/cpu/cpu%d" % core)
+        capacity = text(os.path.join(folder, "cpu_capacity")) or ""
+        khz = text(os.path.join(folder, "cpufreq/cpuinfo_max_freq")) or ""
+        key = (
+            int(capacity) if capacity.isdigit() else 0,
+            int(khz) / 1000 if khz.isdigit() else 0.0,
+            parts.get(str(core), ""),
+        )
+        kinds.setdefault(key, []).append(core)
+    return [
+        {
+            "cores": members,
+            "cpu": arm_name(part) if part else None,
+            "max_mhz": mhz or None,
+            "capacity": capacity or None,
+        }
+        for (capacity, mhz, part), members in sorted(kinds.items())
+    ]
+
+
+def cpu_info(root: str) -> str:
+    """/proc/cpuinfo; empty where there is none."""
+    return text(os.path.join(root, "proc/cpuinfo")) or ""
+
+
+def arm_name(part: str) -> str:
+    """The core's name by its "CPU part"."""
+    return ARM_PARTS.get(int(part, 16), "Arm part " + part) if re.fullmatch(r"0x[0-9a-fA-F]+", part) else part
 
 
 def board(root: str) -> Optional[str]:
@@ -106,6 +148,35 @@ def clock_range(cpufreq: str) -> Optional[Tuple[float, float]]:
             return None
         bounds.append(int(value) / 1000)
     return bounds[0], bounds[1]
+
+
+def thermal_zones(root: str) -> List[Tuple[str, str]]:
+    """(folder, type) of each thermal zone but those of power chips: a Jetson Nano's PMIC always tells 100 C."""
+    folders = sorted(glob.glob(os.path.join(glob.escape(root), "sys/class/thermal/thermal_zone*")))
+    zones = [(folder, text(os.path.join(folder, "type")) or "") for folder in folders]
+    return [(folder, kind) for folder, kind in zones if not kind.upper().startswith("PMIC")]
+
+
+def plausible_c(celsius: float) -> bool:
+    """Whether a sensor can mean it: those switched off tell exactly 0, or -256."""
+    return -40 < celsius < 130 and celsius != 0
+
+
+def throttles_at(root: str) -> Optional[float]:
+    """The lowest passive trip point in Celsius: of the processor's zones if these have any, else of all zones.
+
+    At a passive trip point the kernel begins to slow the processor (its documentation of the thermal sysfs).
+    """
+    lowest: Dict[bool, float] = {}
+    for folder, kind in thermal_zones(root):
+        of_processor = re.search("cpu|soc", kind, re.I) is not None
+        for trip in glob.glob(os.path.join(glob.escape(folder), "trip_point_*_type")):
+            milli = text(trip[: -len("type")] + "temp") or ""
+            if text(trip) != "passive" or not re.fullmatch(r"[0-9]{5,6}", milli):
+                continue
+            if 40 < int(milli) / 1000 <= 130:
+                lowest[of_processor] = min(int(milli) / 1000, lowest.get(of_processor, 130.0))
+    return lowest.get(True, lowest.get(False))
 
 
 def clock_resolution() -> Optional[int]:

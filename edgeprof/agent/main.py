@@ -1,11 +1,12 @@
 """The agent's commands: `serve` speaks JSON lines with the host, `worker` is one process round.
 
 Calls, one JSON object a line on stdin: `{"call": "hello"}`, `{"call": "facts"}`,
-`{"call": "inspect", "format", "files", "precision", "timeout_s"}` (answered by `inspected` or `failed`), and
-`{"call": "measure", "method": {...}, "cells": {job: {...}}, "rounds": [{"job", "round", "position"}, ...]}`.
+`{"call": "inspect", "format", "files", "precision", "timeout_s"}` (answered by `inspected` or `failed`),
+`{"call": "operators", "job", "cell": {...}, "inferences", "timeout_s"}` (answered by `operators` or `failed`), and
+`{"call": "measure", "method": {...}, "cells": {job: {...}}, "rounds": [{"job", "round", "position", "look"}, ...]}`.
 Events, one JSON object a line on stdout: `hello`, `facts`; for a measurement `start` before each round, then `round`
-(its numbers) or `failed` (class crash, hang, error, nan, outputs_wrong or missing_runtime), and `done` at the end;
-`error` for a call that is not understood. Nothing else is ever written there.
+(its numbers) or `failed` (class crash, hang, error, nan, outputs_wrong, missing_runtime, fallback or cores), and `done`
+at the end; `error` for a call that is not understood. Nothing else is ever written there.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ from typing import Any, Dict, List, Optional
 from .facts import facts
 from .supervisor import HostGoneError, Lines, Supervisor
 
-PROTOCOL = 1
+PROTOCOL = 2
+
+# Calls that the supervisor carries out by the method of the same name -> what they are about.
+CALLS = {"inspect": "file to inspect", "measure": "plan", "operators": "cell to profile"}
 
 
 def main(arguments: Optional[List[str]] = None, program: Optional[str] = None) -> int:
@@ -86,17 +90,11 @@ def answer(line: bytes, supervisor: Supervisor, program: str) -> None:
     elif name == "facts":
         found = dict(facts(), harness_overhead_ns=supervisor.overhead_ns())
         supervisor.emit({"event": "facts", "facts": found})
-    elif name == "inspect":
+    elif isinstance(name, str) and name in CALLS:
         try:
-            supervisor.inspect(call)
-        except (KeyError, TypeError) as error:
-            message = "this is no file to inspect: %s %s" % (type(error).__name__, error)
-            supervisor.emit({"event": "error", "message": message})
-    elif name == "measure":
-        try:
-            supervisor.measure(call)
-        except (KeyError, TypeError) as error:
-            message = "this is no plan: %s %s" % (type(error).__name__, error)
+            getattr(supervisor, name)(call)
+        except (KeyError, TypeError, ValueError) as error:
+            message = "this is no %s: %s %s" % (CALLS[name], type(error).__name__, error)
             supervisor.emit({"event": "error", "message": message})
     else:
         supervisor.emit({"event": "error", "message": "unknown call %r" % (name,)})

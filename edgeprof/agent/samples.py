@@ -5,9 +5,10 @@ A path that is broken, or that answers from a cache, must not pass as a fast one
 
 from __future__ import annotations
 
+import itertools
 import math
 import zipfile
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from .runtimes import Model, own_words
 from .timing import Kept
@@ -38,6 +39,12 @@ def read_samples(path: Optional[str]) -> Optional[Dict[str, Any]]:
         raise RoundError("error", "the samples cannot be read: %s" % own_words(error)) from error
 
 
+def input_shapes(given: Mapping[str, Any]) -> List[Tuple[int, ...]]:
+    """The shape of one sample of each input, in order."""
+    places = itertools.takewhile(lambda place: "in%d" % place in given, itertools.count())
+    return [tuple(given["in%d" % place].shape[1:]) for place in places]
+
+
 def arranged(model: Model, given: Optional[Dict[str, Any]]) -> Tuple[List[List[Any]], Optional[List[Any]]]:
     """The inputs to rotate and, where known, for every output what is expected of each."""
     import numpy as np
@@ -54,7 +61,7 @@ def arranged(model: Model, given: Optional[Dict[str, Any]]) -> Tuple[List[List[A
         for info, values in zip(model.inputs, columns):
             if values.dtype.name != info.dtype:
                 raise RoundError("error", "input %s takes %s, given is %s" % (info.name, info.dtype, values.dtype.name))
-            feed.append(np.ascontiguousarray(shaped(info.name, info.shape, values[way])))
+            feed.append(np.asarray(shaped(info.name, info.shape, values[way]), order="C"))
         feeds.append(feed)
     if "out0" not in given:
         return feeds, None

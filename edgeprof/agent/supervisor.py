@@ -82,9 +82,11 @@ class Supervisor:
             name = {"job": job, "round": step["round"], "position": step["position"]}
             for attempt in range(1, TRIES + 1):
                 self.emit(dict(name, event="start"))
-                told = self.run_round(dict(method, **cells[job]))
+                begin = time.perf_counter_ns()
+                told = self.run_round(dict(method, look=step.get("look"), **cells[job]))
                 if "result" in told:
-                    self.emit(dict(name, event="round", **told["result"]))
+                    elapsed = time.perf_counter_ns() - begin
+                    self.emit(dict(name, event="round", process_ns=elapsed, **told["result"]))
                     break
                 if not told["failed"]["transient"] or attempt == TRIES:
                     failed.add(job)
@@ -100,6 +102,16 @@ class Supervisor:
             self.emit(dict(told["result"], event="inspected"))
         else:
             self.emit(dict(told["failed"], event="failed", job="inspect", round=0, position=0))
+
+    def operators(self, call: Dict[str, Any]) -> None:
+        """Tell where the time of a cell goes, operator by operator, in a process of its own."""
+        spec = dict(call["cell"], operators=True, inferences=int(call["inferences"]))
+        spec.update(timeout_s=float(call["timeout_s"]), allow_fallback=bool(call.get("allow_fallback")))
+        told = self.run_round(spec)
+        if "result" in told:
+            self.emit(dict(told["result"], event="operators", job=call["job"]))
+        else:
+            self.emit(dict(told["failed"], event="failed", job=call["job"], round=0, position=0))
 
     def overhead_ns(self) -> Optional[int]:
         """Median cost of the timing loop around a model that does nothing; None if it cannot be had (no numpy)."""

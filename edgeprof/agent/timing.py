@@ -36,23 +36,28 @@ class Kept:
 
 def timed(
     run: Run,
+    call_ns: Callable[[], int],
     feeds: Sequence[List[Any]],
     seconds: float,
     least: int,
     most: int,
     end_ns: int,
     kept: Optional[Kept] = None,
-) -> List[int]:
+) -> Tuple[List[int], List[int]]:
     """Run until `seconds` have passed and `least` samples are taken, at most `most`; never much beyond `end_ns`.
 
+    Returns: nanoseconds of each sample, and of the runtime's own call within it.
+
     Args:
+        call_ns: tells the duration of the runtime's own call in the last run.
         feeds: the inputs; sample i runs feeds[i % len(feeds)].
         end_ns: on `time.perf_counter_ns`; the last sample begins before it, whatever `least` says.
         kept: takes every sample's outputs, outside the timed part.
     """
     clock = time.perf_counter_ns
     samples: List[int] = []
-    add = samples.append
+    calls: List[int] = []
+    add, add_call = samples.append, calls.append
     keep = kept.keep if kept is not None else _forget
     ways, done = len(feeds), 0
     gc.collect()
@@ -65,13 +70,14 @@ def timed(
             outputs = run(feed)
             end = clock()
             add(end - begin)
+            add_call(call_ns())
             keep(done, outputs)
             done += 1
             if end >= enough_ns and (done >= least or end >= end_ns):
                 break
     finally:
         gc.enable()
-    return samples
+    return samples, calls
 
 
 def _forget(sample: int, outputs: Sequence[Any]) -> None:

@@ -6,6 +6,7 @@ the end `{"result": {...}}` or `{"failed": {...}}`. Runtimes print to stdout as 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -13,14 +14,27 @@ import resource
 import signal
 import sys
 import time
-from typing import Any, Callable, Dict, Optional, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
-from .runtimes import MissingRuntimeError, Model, ModelError, import_runtime, open_model, own_words
-from .samples import RoundError, arranged, compare, read_samples
+from .runtimes import (
+    FallbackError,
+    MissingRuntimeError,
+    Model,
+    ModelError,
+    executed,
+    import_runtime,
+    open_model,
+    own_words,
+)
+from .samples import RoundError, arranged, compare, input_shapes, read_samples
+from .telemetry import Watch
 from .timing import Kept, timed
 
 WARMUP_SHARE, BLOCK_SHARE = 0.4, 0.8
 """Shares of the time allowed at which warm-up and block end even if they are short of samples."""
+
+CANARY_REPEATS = 10
+"""Before the file is loaded, and again after the block."""
 
 
 def main() -> None:
@@ -40,7 +54,7 @@ def main() -> None:
     # A crash is told by the exit status; a core file would only fill the board's disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     try:
-        work = inspect if spec.get("inspect") else measure
+        work = inspect if spec.get("inspect") else by_operator if spec.get("operators") else measure
         tell({"result": work(spec, lambda phase: tell({"phase": phase}))})
     except RoundError as error:
         tell({"failed": {"error_class": error.kind, "message": str(error), "package": error.package}})
@@ -76,16 +90,49 @@ def inspect(spec: Dict[str, Any], phase: Callable[[str], None]) -> Dict[str, Any
     return {"inputs": [list(one) for one in model.inputs], "outputs": [list(one) for one in model.outputs]}
 
 
-def opened(spec: Dict[str, Any]) -> Model:
-    """The model of the spec.
+def opened(spec: Dict[str, Any], given: Optional[Dict[str, Any]] = None) -> Model:
+    """The model of the spec, for inputs of the samples' shapes where there are samples.
+
+    Args:
+        given: the samples' arrays by name; `in0`, `in1`, ... hold one sample a row.
 
     Raises:
-        RoundError: its runtime is missing, or it cannot be opened.
+        RoundError: its runtime is missing, it cannot be opened, or it would run elsewhere than asked.
     """
+    shapes = None if given is None else input_shapes(given)
+    asked = spec["format"], spec["files"], int(spec["threads"]), spec["precision"], spec.get("provider")
+    with round_errors():
+        return open_model(*asked, shapes=shapes, allow_fallback=bool(spec.get("allow_fallback")))
+
+
+def by_operator(spec: Dict[str, Any], phase: Callable[[str], None]) -> Dict[str, Any]:
+    """Time by operator; returns the fields of the event `operators` that come from this process.
+
+    Raises:
+        RoundError: with its class.
+    """
+    pin(spec.get("cores"))
+    phase("reading the inputs")
+    given = read_samples(spec.get("samples"))
+    phase("loading the file")
+    from .operators import profile
+
+    feeds, _ = arranged(opened(spec, given), given)
+    phase("profiling the operators")
+    asked = spec["format"], spec["files"], int(spec["threads"]), spec["precision"], spec.get("provider")
+    with round_errors():
+        return profile(*asked, feeds, int(spec["inferences"]), allow_fallback=bool(spec.get("allow_fallback")))
+
+
+@contextlib.contextmanager
+def round_errors() -> Iterator[None]:
+    """What goes wrong in a runtime is the round's failure, with its class."""
     try:
-        return open_model(spec["format"], spec["files"], int(spec["threads"]), spec["precision"])
+        yield
     except MissingRuntimeError as error:
         raise RoundError("missing_runtime", str(error), error.package) from error
+    except FallbackError as error:
+        raise RoundError("fallback", str(error)) from error
     except ModelError as error:
         raise RoundError("error", str(error)) from error
 
@@ -113,11 +160,14 @@ def measure(spec: Dict[str, Any], phase: Callable[[str], None]) -> Dict[str, Any
         raise RoundError("error", str(error)) from error
     phase("reading the inputs")
     given = read_samples(spec.get("samples"))
+    phase("timing the canary")
+    canary_ns = canary(CANARY_REPEATS)
+    reset_peak()
     rss_before = memory("VmRSS")
 
     phase("loading the file")
     begin = time.perf_counter_ns()
-    model = opened(spec)
+    model = opened(spec, given)
     load_ns = time.perf_counter_ns() - begin
     if model.threads != int(spec["threads"]):
         raise RoundError("error", "the runtime took %d threads, asked were %s" % (model.threads, spec["threads"]))
@@ -128,9 +178,11 @@ def measure(spec: Dict[str, Any], phase: Callable[[str], None]) -> Dict[str, Any
     outputs = model.run(feeds[0])
     first_ns = time.perf_counter_ns() - begin
     kept = Kept(outputs, int(spec["block_max"]))
+    watch = Watch()
     phase("warm-up")
-    warmup_ns = timed(
+    warmup_ns, _ = timed(
         model.run,
+        model.call_ns,
         feeds,
         float(spec["warmup_s"]),
         int(spec["warmup_min"]),
@@ -141,8 +193,10 @@ def measure(spec: Dict[str, Any], phase: Callable[[str], None]) -> Dict[str, Any
     peak = memory("VmHWM")
     phase("the timed block")
     switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
-    samples_ns = timed(
+    watch.begin()
+    samples_ns, call_ns = timed(
         model.run,
+        model.call_ns,
         feeds,
         float(spec["block_s"]),
         int(spec["block_min"]),
@@ -150,23 +204,44 @@ def measure(spec: Dict[str, Any], phase: Callable[[str], None]) -> Dict[str, Any
         began + int(BLOCK_SHARE * allowed_ns),
         kept,
     )
+    telemetry = watch.end()
     switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - switches
+    phase("timing the canary")
+    canary_ns += canary(CANARY_REPEATS)
     phase("checking the outputs")
     difference = compare(kept, len(samples_ns), len(feeds), expected, spec.get("wrong_above"))
+    ran = None
+    if spec.get("look"):
+        phase("asking the runtime what ran")
+        with contextlib.suppress(Exception):  # what is measured must not be lost for it
+            ran = model.ran()
+        if ran and ran["on_provider"] == 0 and spec.get("provider") and not spec.get("allow_fallback"):
+            raise RoundError("fallback", "nothing of the graph runs on %s here" % spec["provider"])
     return {
         "started_at": started_at,
         "load_ns": load_ns,
         "first_ns": first_ns,
         "warmup_ns": warmup_ns,
         "samples_ns": samples_ns,
+        "call_ns": call_ns,
+        "canary_ns": canary_ns,
+        "telemetry": telemetry,
+        "ran": ran,
         "peak_rss_bytes": peak,
         "model_rss_bytes": None if peak is None or rss_before is None else max(0, peak - rss_before),
         "runs_on": model.runs_on,
-        "precision_executed": model.precision,
+        "precision_executed": executed(spec["precision"], ran) if ran else model.precision,
         "threads_used": model.threads,
         "output_diff": difference,
         "involuntary_switches": switches,
     }
+
+
+def canary(repeats: int) -> List[int]:
+    """Its times; its memory is given back, so that it counts as nobody's."""
+    from .canary import Canary
+
+    return Canary().time(repeats)
 
 
 def pin(cores: Optional[Sequence[int]]) -> None:
@@ -177,7 +252,7 @@ def pin(cores: Optional[Sequence[int]]) -> None:
     absent = sorted(set(cores) - set(usable))
     if absent:
         named, known = ", ".join(map(str, absent)), ", ".join(map(str, usable))
-        raise RoundError("error", "core %s does not exist or may not be used; usable: %s" % (named, known))
+        raise RoundError("cores", "core %s does not exist or may not be used; usable: %s" % (named, known))
     os.sched_setaffinity(0, set(cores))
 
 
@@ -189,3 +264,12 @@ def memory(key: str) -> Optional[int]:
     except OSError:
         return None
     return int(found.group(1)) * 1024 if found else None
+
+
+def reset_peak() -> None:
+    """Have VmHWM begin anew from what is resident now (proc(5), clear_refs), so that it is the model's."""
+    try:
+        with open("/proc/self/clear_refs", "w", encoding="ascii") as file:
+            file.write("5")
+    except OSError:
+        pass  # not allowed: the canary's 8 MiB then count where the model stays below them

@@ -221,6 +221,12 @@ class LiveProgress:
         self._tasks[stage] = (task, _Clock(total))
         self._bars.refresh()
 
+    def expect(self, stage: str, left: float) -> None:
+        if stage in self._tasks:
+            task, clock = self._tasks[stage]
+            clock.total = clock.done + left
+            self._bars.update(task, total=clock.total)
+
     def advance(self, stage: str, done: float = 1.0, detail: str = "") -> None:
         if stage in self._tasks:
             task, clock = self._tasks[stage]
@@ -249,6 +255,11 @@ class PlainProgress:
     def start(self, stage: str, total: float) -> None:
         self._clocks[stage] = _Clock(total)
         say(f"{stage}: {total:g} to do")
+
+    def expect(self, stage: str, left: float) -> None:
+        clock = self._clocks.get(stage)
+        if clock is not None:
+            clock.total = clock.done + left
 
     def advance(self, stage: str, done: float = 1.0, detail: str = "") -> None:
         clock = self._clocks.get(stage)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -11,7 +12,7 @@ import typer
 from edgeprof.cli import console
 from edgeprof.cli.app import Options, app
 from edgeprof.cli.options import AsJson, RunName
-from edgeprof.errors import EXIT_GATE, EXIT_OK, UsageError
+from edgeprof.errors import EXIT_GATE, EXIT_OK, EXIT_RECORD, UsageError, nearest
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -34,8 +35,11 @@ class By(StrEnum):
     memory = "memory"
 
 
+LATEST = "latest"
+
+
 class Shown(StrEnum):
-    """What `edgeprof show` can show."""
+    """The lists that `edgeprof show` has; everything else is a run."""
 
     runs = "runs"
     trained = "trained"
@@ -112,23 +116,93 @@ def report(context: typer.Context, device: OptionalDevice = None, run: RunName =
             print(console.shown_path(path))
 
 
-@app.command(rich_help_panel=PANEL, epilog="Examples: `edgeprof show runs`, `edgeprof show artifacts --json`")
+def _shown_words() -> list[str]:
+    """For completion on the command line."""
+    return [*Shown, LATEST]
+
+
+@app.command(
+    rich_help_panel=PANEL,
+    epilog="Examples: `edgeprof show runs`, `edgeprof show artifacts --json`, `edgeprof show latest`,"
+    " `edgeprof show latest --recompute`",
+)
 @console.reported
 def show(
-    context: typer.Context, what: Annotated[Shown, typer.Argument(help="What to show.")], as_json: AsJson = False
-) -> None:
-    """What the store holds: runs, checkpoints, exported files."""
-    from edgeprof.cli import tables
+    context: typer.Context,
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="WHAT",
+            help="`runs`, `trained` or `artifacts`: all of them. `latest` or a run's name: that run in short.",
+            autocompletion=_shown_words,
+        ),
+    ],
+    recompute: Annotated[
+        bool,
+        typer.Option(
+            "--recompute",
+            help="Compute the run's report anew from the raw samples and compare it with the written one, byte for"
+            " byte; exit 6 where it differs.",
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """What the store holds: runs, checkpoints, exported files; or one run in short."""
+    from edgeprof import pipeline
+    from edgeprof.cli import run_lines, tables
     from edgeprof.records import Artifact, Run, Trained
 
     options: Options = context.obj
+    if recompute and what in list(Shown):
+        raise UsageError(f"--recompute is for a run, not for {what}", hint="edgeprof show latest --recompute")
     store = options.store(read_only=True)
-    if what is Shown.runs:
+    if what == Shown.runs:
         _show(what, store.all(Run.KIND, Run), tables.runs, as_json)
-    elif what is Shown.trained:
+    elif what == Shown.trained:
         _show(what, store.all(Trained.KIND, Trained), tables.trained, as_json)
-    else:
+    elif what == Shown.artifacts:
         _show(what, store.all(Artifact.KIND, Artifact), tables.artifacts, as_json)
+    elif recompute:
+        return _recompute(store, _named(store, what), as_json)
+    else:
+        outcome = pipeline.assemble(store, _named(store, what), write=False)
+        if as_json:
+            console.print_record(outcome.ranking)
+        else:
+            run_lines.tell_run(outcome.run, outcome.ranking)
+    return EXIT_OK
+
+
+def _named(store: Store, what: str) -> Run:
+    """The run of that name, or the newest one that measured something."""
+    from edgeprof import pipeline
+    from edgeprof.records import Run
+
+    if what == LATEST:
+        return pipeline.find_run(store)
+    runs = {one.run: one for one in store.all(Run.KIND, Run)}
+    if what not in runs:
+        known = [*_shown_words(), *reversed(runs)]
+        raise UsageError(f"there is no run and no list {what!r}", hint=nearest(what, known))
+    return runs[what]
+
+
+def _recompute(store: Store, run: Run, as_json: bool) -> int:
+    """Tell of each file of the report whether it is what the raw samples give."""
+    from edgeprof.pipeline.read import recompute
+
+    found = recompute(store, run)
+    same = all(one.identical for one in found)
+    if as_json:
+        console.print_json({"schema": console.JSON_SCHEMA, "run": run.run, "identical": same, "files": found})
+    else:
+        for one in found:
+            said = "identical" if one.identical else f"differs at {one.difference}"
+            print(f"{console.shown_path(Path(one.file))}: {said}")
+    if not same:
+        console.say("the report is not what the samples give: one of them was changed, or another edgeprof wrote it")
+        console.say(f"  hint: write it anew: edgeprof report --run {run.run}")
+    return EXIT_OK if same else EXIT_RECORD
 
 
 def _find(options: Options, store: Store, device: str | None, run: str | None) -> Run:
@@ -143,8 +217,8 @@ def _find(options: Options, store: Store, device: str | None, run: str | None) -
         raise
 
 
-def _show(what: Shown, records: list[R], table: Callable[[Sequence[R]], Table], as_json: bool) -> None:
+def _show(what: str, records: list[R], table: Callable[[Sequence[R]], Table], as_json: bool) -> None:
     if as_json:
-        console.print_json({"schema": console.JSON_SCHEMA, what.value: records})
+        console.print_json({"schema": console.JSON_SCHEMA, str(what): records})
     else:
         console.out().print(table(records))

@@ -10,37 +10,33 @@ import typer
 from edgeprof.cli import console
 from edgeprof.cli.app import Options, app
 from edgeprof.cli.options import (
+    AllowFallback,
     AsJson,
+    CellTime,
+    Cores,
     DeviceName,
     ExporterNames,
     Fresh,
+    PerOp,
+    Precision,
+    Quick,
     Rounds,
+    Strict,
     TrainingName,
     Wait,
+    bound,
+    method,
     seconds,
 )
-from edgeprof.errors import EXIT_DEVICE, EXIT_EXPORT, EXIT_OK, UsageError
+from edgeprof.errors import EXIT_DEVICE, EXIT_EXPORT, EXIT_OK, EXIT_UNTRUSTED, UsageError
 
 if TYPE_CHECKING:
     from edgeprof.pipeline import Outcome
-    from edgeprof.records import Method
 
 PANEL = "Measure on a device"
 
 device_app = typer.Typer(no_args_is_help=True, help="Look at the devices of the suite.")
 app.add_typer(device_app, name="device", rich_help_panel=PANEL)
-
-Quick = Annotated[bool, typer.Option("--quick", help="3 short rounds: a first look in a fraction of the time.")]
-
-
-def method(quick: bool, rounds: int | None) -> Method:
-    """The method that the options ask for."""
-    import msgspec
-
-    from edgeprof.records import Method
-
-    asked = Method(rounds=3, block_s=0.1) if quick else Method()
-    return asked if rounds is None else msgspec.structs.replace(asked, rounds=rounds)
 
 
 @app.command(
@@ -53,8 +49,13 @@ def run(
     device: DeviceName = "localhost",
     training: TrainingName = None,
     exporter: ExporterNames = None,
+    precision: Precision = None,
+    cell_time: CellTime = None,
     rounds: Rounds = None,
     quick: Quick = False,
+    per_op: PerOp = False,
+    allow_fallback: AllowFallback = False,
+    strict: Strict = False,
     fresh: Fresh = False,
     wait: Wait = "0",
     as_json: AsJson = False,
@@ -65,18 +66,27 @@ def run(
     options: Options = context.obj
     suite = options.suite()
     suite.device(device)  # a misspelt name is told before anything is made
-    how = method(quick, rounds)
+    how = method(quick=quick, rounds=rounds, precision=precision, cell_time=cell_time, allow_fallback=allow_fallback)
     store = options.store()
     with store.lock(f"edgeprof run --device {device}", seconds(wait, "--wait")), console.progress() as progress:
         outcome = pipeline.run(
-            suite, store, training=training, device=device, asked=exporter, method=how, fresh=fresh, progress=progress
+            suite,
+            store,
+            training=training,
+            device=device,
+            asked=exporter,
+            method=how,
+            per_op=per_op,
+            fresh=fresh,
+            progress=progress,
         )
-    return tell(outcome, as_json)
+    return tell(outcome, as_json, strict)
 
 
 @app.command(
     rich_help_panel=PANEL,
-    epilog="Examples: `edgeprof profile model.onnx`, `edgeprof profile a.tflite b.xml --threads 2 --json`",
+    epilog="Examples: `edgeprof profile model.onnx`, `edgeprof profile a.tflite b.xml --threads 2 --json`,"
+    " `edgeprof profile any.onnx --shape x=1x3x224x224`, `edgeprof profile any.onnx --inputs real.npz`",
 )
 @console.reported
 def profile(
@@ -91,16 +101,27 @@ def profile(
     threads: Annotated[
         list[int] | None, typer.Option(min=1, help="Threads; may be repeated. Default: the device file's.")
     ] = None,
+    cores: Cores = None,
     shape: Annotated[
-        list[str] | None, typer.Option(help="Fix a dynamic input: name=1x3x224x224; may be repeated.")
+        list[str] | None,
+        typer.Option(help="Fix an input whose dimensions are open: name=1x3x224x224; may be repeated."),
     ] = None,
+    inputs: Annotated[
+        Path | None,
+        typer.Option(help="An .npz with an array for every input, or several stacked to rotate. Default: made up."),
+    ] = None,
+    precision: Precision = None,
+    cell_time: CellTime = None,
     rounds: Rounds = None,
     quick: Quick = False,
+    per_op: PerOp = False,
+    allow_fallback: AllowFallback = False,
+    strict: Strict = False,
     fresh: Fresh = False,
     wait: Wait = "0",
     as_json: AsJson = False,
 ) -> int:
-    """Measure ready files, or what is exported already, without training or exporting anything."""
+    """Measure ready files (no suite is needed), or what a suite has exported; nothing is trained or exported."""
     import msgspec
 
     from edgeprof import pipeline
@@ -110,23 +131,35 @@ def profile(
     board = suite.device(device)
     if threads:
         board = msgspec.structs.replace(board, threads=tuple(threads))
-    if shape and not files:
-        raise UsageError("--shape is for files that are named on the command line")
-    how = method(quick, rounds)
+    if cores is not None:
+        board = msgspec.structs.replace(board, cores=bound(cores))
+    if (shape or inputs) and not files:
+        raise UsageError("--shape and --inputs are for files that are named on the command line")
+    if shape and inputs:
+        raise UsageError("--inputs gives the shapes as well", hint="leave --shape out")
+    how = method(quick=quick, rounds=rounds, precision=precision, cell_time=cell_time, allow_fallback=allow_fallback)
     store = options.store()
     with store.lock(f"edgeprof profile --device {device}", seconds(wait, "--wait")), console.progress() as progress:
         if files:
             outcome = pipeline.profile_files(
-                store, files, board, shapes=shape or [], method=how, fresh=fresh, progress=progress
+                store,
+                files,
+                board,
+                shapes=shape or [],
+                inputs=inputs,
+                method=how,
+                per_op=per_op,
+                fresh=fresh,
+                progress=progress,
             )
         else:
             outcome = pipeline.profile_exported(
-                suite, store, training, board, asked=exporter, method=how, fresh=fresh, progress=progress
+                suite, store, training, board, asked=exporter, method=how, per_op=per_op, fresh=fresh, progress=progress
             )
-    return tell(outcome, as_json)
+    return tell(outcome, as_json, strict)
 
 
-def tell(outcome: Outcome, as_json: bool) -> int:
+def tell(outcome: Outcome, as_json: bool, strict: bool = False) -> int:
     """Print what a run came to; the exit code is that of the failures when nothing at all could be measured."""
     from edgeprof.cli import tables
 
@@ -137,7 +170,8 @@ def tell(outcome: Outcome, as_json: bool) -> int:
     console.say(f"report: {console.shown_path(outcome.files['html'])}")
     console.say(f"data:   {console.shown_path(outcome.files['json'])}")
     if outcome.ranking.candidates:
-        return EXIT_OK
+        trusted = all(one.trusted for one in outcome.ranking.candidates)
+        return EXIT_OK if trusted or not strict else EXIT_UNTRUSTED
     stages = {failure.stage for failure in outcome.ranking.failures}
     return EXIT_DEVICE if stages <= {"profile"} else EXIT_EXPORT
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from edgeprof.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgeprof.records import Method
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 DeviceName = Annotated[str, typer.Option("--device", "-d", help="A file of devices/, for example localhost.")]
@@ -19,7 +22,33 @@ ExporterNames = Annotated[
 RunName = Annotated[str | None, typer.Option("--run", help="A run by name. Default: the newest finished one.")]
 Wait = Annotated[str, typer.Option(help="How long to wait if another edgeprof works here, for example 90s, 30m or 2h.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Begin a new run even if an unfinished one could go on.")]
-Rounds = Annotated[int | None, typer.Option(min=1, max=1000, help="Fresh processes for each candidate.")]
+Rounds = Annotated[
+    int | None,
+    typer.Option(min=1, max=60, help="Exactly so many fresh processes for each candidate, whatever the precision."),
+]
+Precision = Annotated[
+    str | None,
+    typer.Option(help="Half width of the median's 95% interval at which a candidate is done: 1% (default), 0.5%, 5%."),
+]
+CellTime = Annotated[
+    str | None, typer.Option(help="Most time for one candidate (twice that if it must be measured again): 6s, 2m.")
+]
+Quick = Annotated[bool, typer.Option("--quick", help="5 short rounds to within 10%: a first look, fast.")]
+AllowFallback = Annotated[
+    bool, typer.Option("--allow-fallback", help="Measure also what does not run on the provider asked for, and say so.")
+]
+PerOp = Annotated[
+    bool, typer.Option("--per-op", help="Then, in a pass of its own, the time by operator of each candidate.")
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with 7 if a candidate is not to be trusted.")]
+
+Cores = Annotated[
+    str | None,
+    typer.Option(help="Bind to cores: 0,1 or 2-3, or big or little where there are two kinds. Default: device file."),
+]
+
+QUICK_ROUNDS, QUICK_PRECISION = 5, 0.10
+"""Student's t with 3 rounds would be twice as wide as with 5."""
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -36,3 +65,71 @@ def seconds(text: str, option: str) -> float:
     if text.strip() == "0":
         return 0.0
     raise UsageError(f"{option} {text!r} is no length of time", hint="write it with a unit: 90s, 30m or 2h")
+
+
+def bound(text: str) -> tuple[int, ...] | Literal["big", "little"]:
+    """`0,1`, `2-3`, `big` or `little`, as in a device file.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    if text == "big":
+        return "big"
+    if text == "little":
+        return "little"
+    found: list[int] = []
+    for part in text.split(","):
+        ends = re.fullmatch(r"\s*(\d{1,4})(?:\s*-\s*(\d{1,4}))?\s*", part)
+        if not ends or int(ends[2] or ends[1]) < int(ends[1]):
+            raise UsageError(f"--cores {text!r} names no cores", hint="for example 0,1 or 2-3, or big or little")
+        found += range(int(ends[1]), int(ends[2] or ends[1]) + 1)
+    return tuple(found)
+
+
+def share(text: str, option: str) -> float:
+    """`1%` or `0.01` as a share above 0 and below 1.
+
+    Raises:
+        UsageError: it is none.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)\s*(%?)", text.strip())
+    if not found:
+        raise UsageError(f"{option} {text!r} is no share", hint="write it as 1% or 0.01")
+    value = float(found[1]) / (100 if found[2] else 1)
+    if not 0 < value < 1:
+        raise UsageError(f"{option} {text} must lie above 0 and below 100%", hint="1% is common, 5% is quick")
+    return value
+
+
+def method(
+    *,
+    quick: bool = False,
+    rounds: int | None = None,
+    precision: str | None = None,
+    cell_time: str | None = None,
+    allow_fallback: bool = False,
+) -> Method:
+    """The method that the options ask for: `--quick` chooses, what is named goes before.
+
+    Raises:
+        UsageError: an option means nothing.
+    """
+    import msgspec
+
+    from edgeprof.records import Method
+
+    asked = Method(allow_fallback=allow_fallback)
+    if quick:
+        asked = msgspec.structs.replace(
+            asked, precision=QUICK_PRECISION, min_rounds=QUICK_ROUNDS, max_rounds=QUICK_ROUNDS, again=False, block_s=0.1
+        )
+    if rounds is not None:
+        asked = msgspec.structs.replace(asked, min_rounds=rounds, max_rounds=rounds, again=False)
+    if precision is not None:
+        asked = msgspec.structs.replace(asked, precision=share(precision, "--precision"))
+    if cell_time is not None:
+        limit = seconds(cell_time, "--cell-time")
+        if limit <= 0:
+            raise UsageError("--cell-time must be above 0", hint="for example 6s")
+        asked = msgspec.structs.replace(asked, cell_s=limit)
+    return asked

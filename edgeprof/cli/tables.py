@@ -1,24 +1,28 @@
-"""Records as terminal tables."""
+"""Records as terminal tables and lines."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from rich import box
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from edgeprof.cli import console
 from edgeprof.records import ADVICE, Artifact, Candidate, Choice, Failure, Ranking, Run, Trained
 
-MIDDLE, WIDE = 106, 118
-"""Characters of terminal width from which on the ranking shows its intervals, and its sizes."""
+WIDEST = 10_000
+"""Characters in which every table fits whole."""
 
 
-def _table(*columns: str, right: Sequence[str] = ()) -> Table:
+def _table(*columns: str, right: Sequence[str] = (), folded: Sequence[str] = ("why",)) -> Table:
+    """Text of `folded` columns goes on in the next line where it is too wide."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for name in columns:
-        table.add_column(name, justify="right" if name in right else "left", no_wrap=name not in ("why",))
+        justify: Literal["left", "right"] = "right" if name in right else "left"
+        table.add_column(name, justify=justify, no_wrap=name not in folded, overflow="fold")
     return table
 
 
@@ -40,6 +44,11 @@ def spread(low: float | None, high: float | None) -> str:
 def threads(number: int) -> str:
     """ "1 thread", "2 threads"."""
     return f"{number} thread" + ("s" if number != 1 else "")
+
+
+def share(value: float) -> str:
+    """A share as people write it: 1%, 0.5%."""
+    return f"{100 * value:.3g}%"
 
 
 def megabytes(value: int | None) -> str:
@@ -89,9 +98,22 @@ def ranking(result: Ranking, width: int) -> Table:
 
     Columns that say the same in every row are left out.
     """
+    natural = Console(width=WIDEST)
+    for columns in (_COLUMNS, _COLUMNS - {"reason"}, _COLUMNS - {"reason", "sizes"}):
+        table = _ranking(result, columns)
+        if natural.measure(table).maximum <= width:
+            return table
+    return _ranking(result, set())
+
+
+_COLUMNS = {"intervals", "sizes", "reason"}
+
+
+def _ranking(result: Ranking, columns: set[str]) -> Table:
     several = len({(one.init, one.seed) for one in result.candidates}) > 1
-    spare = width - (20 if several else 0)
-    shown: dict[str, Callable[[Candidate], str]] = {"rank": _rank if spare >= MIDDLE else lambda one: str(one.rank)}
+    shown: dict[str, Callable[[Candidate], str]] = {
+        "rank": _rank if "intervals" in columns else lambda one: str(one.rank)
+    }
     shown["model"] = lambda one: escape(one.model)
     if several:
         shown["init"] = lambda one: escape(one.init or "-")
@@ -100,18 +122,28 @@ def ranking(result: Ranking, width: int) -> Table:
     shown["thr"] = lambda one: str(one.threads)
     shown["top-1"] = lambda one: percent(one.top1)
     shown["median ms"] = lambda one: milliseconds(one.median_ms)
-    if spare >= MIDDLE:
+    if "intervals" in columns:
         shown["95% interval"] = lambda one: spread(one.median_low_ms, one.median_high_ms)
         shown["p90 ms"] = lambda one: milliseconds(one.p90_ms)
-    if spare >= WIDE:
+    if "sizes" in columns:
         shown["first ms"] = lambda one: milliseconds(one.first_ms)
         shown["MB"] = lambda one: megabytes(one.size_bytes)
-    shown[""] = lambda one: "untrusted" if not one.trusted else "front" if one.pareto else ""
+    shown[""] = lambda one: _mark(one, "reason" in columns)
     words = ("model", "init", "exporter", "")
-    table = _table(*shown, right=[name for name in shown if name not in words])
+    right = [name for name in shown if name not in words]
+    table = _table(*shown, right=right, folded=("model", "exporter"))
     for one in result.candidates:
         table.add_row(*(cell(one) for cell in shown.values()), style=None if one.trusted else "yellow")
     return table
+
+
+def _mark(one: Candidate, reason: bool) -> str:
+    if one.trusted:
+        return "front" if one.pareto else ""
+    if not reason or not one.reasons:
+        return "untrusted"
+    more = f" +{len(one.reasons) - 1}" if len(one.reasons) > 1 else ""
+    return f"untrusted: {escape(one.reasons[0])}{more}"
 
 
 def _rank(one: Candidate) -> str:
@@ -129,11 +161,15 @@ def tell_ranking(result: Ranking) -> None:
         console.say(f"nothing was measured in run {result.run}")
     for one in result.candidates:
         if not one.trusted:
-            who = f"{one.model} / {one.exporter} / {threads(one.threads)}"
-            console.say(f"not trusted: {who}: {'; '.join(one.reasons)}")
+            twice = " (measured twice)" if one.attempts > 1 else ""
+            console.say(f"not trusted: {_who(one)}{twice}: {'; '.join(one.reasons)}")
     for reason in sorted({reason for one in result.candidates for reason in one.reasons} & set(ADVICE)):
         console.say(f"  hint: {reason}: {ADVICE[reason]}")
     tell_failures(result.failures)
+
+
+def _who(one: Candidate) -> str:
+    return f"{one.model} / {one.exporter} / {threads(one.threads)}"
 
 
 def tell_failures(failures: Sequence[Failure]) -> None:
@@ -154,8 +190,7 @@ def tell_choice(choice: Choice) -> None:
     ):
         if one is not None:
             p90 = f"p90 {milliseconds(one.p90_ms)} ms (at most {milliseconds(one.p90_high_ms)})"
-            who = f"{one.model} / {one.exporter} / {threads(one.threads)}"
-            print(f"  {label + ':':<13} {who}: top-1 {percent(one.top1)}, {p90}")
+            print(f"  {label + ':':<13} {_who(one)}: top-1 {percent(one.top1)}, {p90}")
     if choice.rejected:
         table = _table("rejected", "exporter", "threads", "why", right=("threads",))
         for miss in choice.rejected:
@@ -165,18 +200,17 @@ def tell_choice(choice: Choice) -> None:
 
 def runs(records: Sequence[Run]) -> Table:
     """Runs, newest last."""
-    table = _table(
-        "run", "device", "training", "cells", "failed", "rounds", "state", right=("cells", "failed", "rounds")
-    )
+    right = ("cells", "failed", "precision")
+    table = _table("run", "device", "training", "cells", "failed", "precision", "state", right=right)
     for one in records:
-        state = "finished" if one.finished else "unfinished"
+        state = "unfinished" if not one.finished else "finished" if one.pair is None else "comparison"
         table.add_row(
             one.run,
             escape(one.device),
             escape(one.training or "-"),
             str(len(one.cells)),
             str(len(one.failures)),
-            str(one.method.rounds),
+            share(one.method.precision),
             state,
         )
     return table

@@ -1,21 +1,12 @@
-"""What to measure: artifacts x thread counts -> cells, and the order of their rounds. Pure."""
+"""What to measure: artifacts x thread counts -> cells. Pure."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from edgeprof.agent.runtimes import PACKAGES, RUNTIMES
-from edgeprof.records import Artifact, Cell, Device, DeviceFacts, Failure, Identity, Method, digest
-
-
-class Place(NamedTuple):
-    """A round of a cell and its place in the interleaved order of the whole run."""
-
-    job: str
-    round: int
-    position: int
+from edgeprof.errors import UsageError
+from edgeprof.records import Artifact, Cell, Device, DeviceFacts, Failure, Identity, digest
 
 
 def cells(artifacts: Sequence[Artifact], device: Device, facts: DeviceFacts) -> tuple[list[Cell], list[Failure]]:
@@ -23,8 +14,12 @@ def cells(artifacts: Sequence[Artifact], device: Device, facts: DeviceFacts) -> 
 
     `"all"` threads are the cores in use: those the device file names, else all that were found. What does not fit is a
     Failure; nothing is changed in silence.
+
+    Raises:
+        UsageError: see `bound_cores`.
     """
-    cores = facts.cores if device.cores is None else len(set(device.cores))
+    bound = bound_cores(device, facts)
+    cores = facts.cores if bound is None else len(bound)
     # "all" and the number it stands for are one cell.
     counts = list(dict.fromkeys(cores if count == "all" else count for count in device.threads))
     made: list[Cell] = []
@@ -44,31 +39,27 @@ def cells(artifacts: Sequence[Artifact], device: Device, facts: DeviceFacts) -> 
                     format=artifact.format,
                     precision=artifact.precision,
                     threads=threads,
+                    provider=device.providers.get(artifact.format),
                 )
             )
     return made, failures
 
 
-def order(cells: Sequence[Cell], method: Method, done: Iterable[tuple[str, int]]) -> list[Place]:
-    """The rounds that are missing: round by round, in each all cells in a random order of their own.
+def bound_cores(device: Device, facts: DeviceFacts) -> tuple[int, ...] | None:
+    """The cores to bind the measured process to; None: any.
 
-    The order depends on the cells and the method alone, so a run that is taken up again goes on in the same order.
-
-    Args:
-        done: (job, round) of what is measured already.
+    Raises:
+        UsageError: the device file asks for a kind of core, and the device has only one.
     """
-    finished = set(done)
-    jobs = sorted(cell.job for cell in cells)
-    places: list[Place] = []
-    position = 0
-    for number in range(method.rounds):
-        shuffled = list(jobs)
-        random.Random(f"{method.order_seed}/{number}").shuffle(shuffled)  # noqa: S311
-        for job in shuffled:
-            if (job, number) not in finished:
-                places.append(Place(job, number, position))
-            position += 1
-    return places
+    if not isinstance(device.cores, str):
+        return None if device.cores is None else tuple(sorted(set(device.cores)))
+    if len(facts.clusters) < 2:
+        raise UsageError(
+            f"cores = {device.cores!r} is asked for, and this device has only one kind of core",
+            where=f"devices/{device.name}.toml",
+            hint="leave cores out, or name cores by number: cores = [0, 1]",
+        )
+    return facts.clusters[-1 if device.cores == "big" else 0].cores
 
 
 def _identity(artifact: Artifact, device: Device, threads: int) -> Identity:
@@ -92,7 +83,7 @@ def _job(artifact: Artifact, threads: int, taken: set[str]) -> str:
 def _too_many(identity: Identity, threads: int, cores: int, device: Device) -> Failure | None:
     if threads <= cores:
         return None
-    where = "its cores list names" if device.cores is not None else "the device has"
+    where = "its cores setting names" if device.cores is not None else "the device has"
     return Failure(
         stage="profile",
         identity=identity,

@@ -1,182 +1,202 @@
-"""Ready files that a user brings: no recipe, no checkpoint, no accuracy; measured with invented inputs."""
+"""Ready files that a user brings: no recipe, no checkpoint, no accuracy; measured on given or made up inputs."""
 
 from __future__ import annotations
 
-import hashlib
-import io
-import math
 import platform
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import msgspec
 
 import edgeprof
 from edgeprof.errors import DeviceError, UsageError
-from edgeprof.measure.run import ask
-from edgeprof.records import Artifact, Failure, FileRef, Format, Identity, MadeBy, Tensor, digest, files_sha
+from edgeprof.measure.asking import ask
+from edgeprof.measure.files import Kept, keep, names, shown
+from edgeprof.measure.inputs import TYPES, Arrays, Shape, Takes, check, samples
+from edgeprof.measure.plan import install_line
+from edgeprof.progress import Progress
+from edgeprof.records import AS_IN_FILE, Artifact, Device, Failure, Format, Identity, MadeBy, Tensor, digest, files_sha
 from edgeprof.store import Store
 from edgeprof.target import Connection
 from edgeprof.target.protocol import Failed, Inspect, Inspected, TensorTold
 
-FORMATS: dict[str, Format] = {".onnx": "onnx", ".xml": "openvino", ".tflite": "tflite"}
+STAGE = "open"
 INSPECT_S = 120.0
-INPUTS = 4
-"""How many different inputs are made up; they are rotated like real ones."""
-MOST_BYTES = 1 << 30
-"""Largest input that is made up: a mistyped shape must not fill the memory."""
+UNUSABLE = "file"
+"""Class of the failures that the host finds, before any device has a part in it."""
+
+# What runtimes say of a file that they cannot open -> what to do about it. What none of these fits has no hint.
+_HINTS = (
+    (
+        r"protobuf parsing failed|no graph was found|valid flatbuffer|model identifier|mmap of size 0|unable to read"
+        r" the model|error parsing|incorrect weights",
+        "it is damaged, cut off, or another kind of file than its name says: fetch or export it again",
+    ),
+    (
+        r"opset|ir version|\bop registered|not a registered|custom op|not_implemented|not implemented|op builtin_code"
+        r"|unsupported operation",
+        "the runtime on the device does not know it: export with an older opset or without this operator, or install a"
+        " newer runtime there (edgeprof device probe NAME tells which it has)",
+    ),
+    (r"external data", "put the file with its weights beside it, under the name that it was saved with"),
+)
+# A place in ONNX Runtime's own source code: file, line and the function's signature.
+_SOURCES = re.compile(r"/\S+\.(?:h|cc):\d+ .*?\) (?=[A-Z])")
 
 
-def shapes(asked: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """`name=1x3x224x224` options as a table.
+class _Opened(NamedTuple):
+    """A file that its runtime on the device can open."""
 
-    Raises:
-        UsageError: one of them is not of that form.
-    """
-    table = {}
-    for text in asked:
-        name, _, dims = text.rpartition("=")
-        if not name or not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)*", dims):
-            raise UsageError(f"--shape {text!r} is not of the form name=1x3x224x224")
-        table[name] = tuple(int(dim) for dim in dims.split("x"))
-    return table
+    path: Path
+    name: str
+    kept: Kept
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+    @property
+    def takes(self) -> Takes:
+        return Takes(shown(self.path), self.inputs)
 
 
-def ready(store: Store, path: Path, asked: Mapping[str, tuple[int, ...]], connection: Connection) -> Artifact | Failure:
-    """A file as an artifact without accuracy, opened once on the device to learn its inputs.
+def ready(
+    store: Store,
+    paths: Sequence[Path],
+    device: Device,
+    connection: Connection,
+    progress: Progress,
+    *,
+    shapes: Mapping[str, Shape],
+    given: Arrays | None,
+) -> tuple[list[Artifact], list[Failure]]:
+    """Files as artifacts without accuracy, each opened once on the device to learn its inputs; and what cannot be one.
 
     Args:
-        asked: input name -> shape, for inputs whose dimensions are not fixed.
+        shapes: input name -> shape, for inputs whose dimensions are not fixed.
+        given: input name -> array of one input or of several; None: inputs are made up.
 
     Raises:
-        UsageError: the file is missing or of no known kind, or dimensions are not fixed and not given.
+        UsageError: not one of the files is of use to any device, or the inputs asked for do not fit the files.
     """
-    format = _format(path)
-    files = tuple(_kept(store, one) for one in _parts(path, format))
-    identity = Identity(model=path.stem, exporter=f"file-{format}")
-    places = connection.push({one.sha256: store.blob(one.sha256) for one in files})
-    named = {one.name: places[one.sha256] for one in files}
-    told = ask(
-        connection, Inspect(format=format, precision="fp32", files=named, timeout_s=INSPECT_S), timeout_s=INSPECT_S + 30
-    )
+    opened: list[_Opened] = []
+    failures: list[Failure] = []
+    artifacts: list[Artifact] = []
+    progress.start(STAGE, len(paths))
+    try:
+        for path, name in zip(paths, names(paths), strict=True):
+            made = _open(store, path, name, device, connection)
+            if isinstance(made, Failure):
+                failures.append(made)
+                progress.note(f"{STAGE}: {made.error}")
+            else:
+                opened.append(made)
+            progress.advance(STAGE, 1, name)
+    finally:
+        progress.finish(STAGE)
+    check([one.takes for one in opened], shapes, given)
+    for one in opened:
+        try:
+            data = samples(one.takes, shapes, given)
+        except UsageError as error:
+            failures.append(_unusable(error, one.name, one.kept.format))
+        else:
+            artifacts.append(_artifact(store, one, data))
+    if not artifacts and {failure.error_class for failure in failures} == {UNUSABLE}:
+        told = "; ".join(failure.error for failure in failures)
+        raise UsageError(told, hint=failures[0].hint if len(failures) == 1 else "see edgeprof profile --help")
+    return artifacts, failures
+
+
+def _open(store: Store, path: Path, name: str, device: Device, connection: Connection) -> _Opened | Failure:
+    try:
+        kept = keep(store, path)
+    except UsageError as error:
+        return _unusable(error, name, None)
+    places = connection.push({one.sha256: store.blob(one.sha256) for one in kept.files})
+    files = {one.name: places[one.sha256] for one in kept.files}
+    call = Inspect(format=kept.format, precision=AS_IN_FILE, files=files, timeout_s=INSPECT_S)
+    told = ask(connection, call, timeout_s=INSPECT_S + 30)
     if isinstance(told, Failed):
+        message = _SOURCES.sub("", told.message)
+        for file, place in files.items():
+            # Where the blob lies says nothing to the user.
+            message = message.replace(place, path.name if file == kept.files[0].name else file)
         return Failure(
             stage="profile",
-            identity=identity,
-            error=f"{path}: {told.message}",
+            identity=_identity(name, kept.format),
+            error=f"{shown(path)}: {shown(message)}",
             error_class=told.error_class,
             transient=told.transient,
-            hint='pip install "edgeprof[runtimes]"' if told.package else None,
+            hint=install_line(told.package, device) if told.package else _hint(told),
         )
     if not isinstance(told, Inspected):
-        raise DeviceError(f"the agent said {type(told).__name__} when a file's inputs were due", where=str(path))
-    inputs = tuple(_tensor(one) for one in told.inputs)
-    samples = _samples(path, inputs, asked)
+        raise DeviceError(f"the agent said {type(told).__name__} when a file's inputs were due", where=shown(path))
+    if not told.inputs:
+        nothing = UsageError("it takes no input, so it always gives the same", where=shown(path))
+        return _unusable(nothing, name, kept.format)
+    strange = [one for one in told.inputs if one.dtype not in TYPES]
+    if strange:
+        types = ", ".join(f"{shown(one.name)} ({shown(one.dtype)})" for one in strange)
+        untyped = UsageError(
+            f"inputs of a type that numpy does not have: {types}",
+            where=shown(path),
+            hint=f"export it with inputs of another type; known: {', '.join(sorted(TYPES))}",
+        )
+        return _unusable(untyped, name, kept.format)
+    return _Opened(path, name, kept, *(tuple(_tensor(one) for one in ports) for ports in (told.inputs, told.outputs)))
+
+
+def _artifact(store: Store, one: _Opened, data: bytes) -> Artifact:
     record = Artifact(
         training=None,
-        model=path.stem,
+        model=one.name,
         init=None,
         seed=None,
-        exporter=f"file-{format}",
-        format=format,
-        precision="fp32",
+        exporter=f"file-{one.kept.format}",
+        format=one.kept.format,
+        precision=AS_IN_FILE,
         checkpoint_sha=None,
-        artifact_sha=files_sha(files),
-        files=files,
-        size_bytes=sum(one.size_bytes for one in files),
-        inputs=inputs,
-        outputs=tuple(_tensor(one) for one in told.outputs),
+        artifact_sha=files_sha(one.kept.files),
+        files=one.kept.files,
+        size_bytes=sum(file.size_bytes for file in one.kept.files),
+        inputs=one.inputs,
+        outputs=one.outputs,
         preprocessing=None,
         accuracy=None,
         parity=None,
         predictions_sha=None,
         params=None,
         macs=None,
-        samples_sha=store.add_bytes(samples),
+        samples_sha=store.add_bytes(data),
         made_by=MadeBy(edgeprof=edgeprof.__version__, packages={}, machine=platform.machine(), seconds=0.0),
     )
     store.put(Artifact.KIND, digest("ready", msgspec.structs.replace(record, made_by=None)), record)
     return record
 
 
-def _format(path: Path) -> Format:
-    if path.is_dir():
-        raise UsageError("this is a folder", where=str(path), hint="name a .onnx, .xml or .tflite file in it")
-    if not path.is_file():
-        raise UsageError("there is no such file", where=str(path), hint="is the path right from the current folder?")
-    if path.suffix.lower() not in FORMATS:
-        raise UsageError(
-            f"{path.suffix or 'no suffix'} is no kind of model that is known",
-            where=str(path),
-            hint=".onnx, .xml (with its .bin beside it) or .tflite",
-        )
-    return FORMATS[path.suffix.lower()]
+def _unusable(error: UsageError, name: str, format: Format | None) -> Failure:
+    return Failure(
+        stage="profile",
+        identity=_identity(name, format),
+        error=shown(error),
+        error_class=UNUSABLE,
+        transient=False,
+        hint=error.hint and shown(error.hint),
+    )
 
 
-def _parts(path: Path, format: Format) -> list[Path]:
-    if format != "openvino":
-        return [path]
-    weights = path.with_suffix(".bin")
-    if not weights.is_file():
-        raise UsageError("the weights of an OpenVINO file lie beside it", where=str(path), hint=f"{weights} is missing")
-    return [path, weights]
+def _identity(name: str, format: Format | None) -> Identity:
+    return Identity(model=name, exporter=f"file-{format}" if format else None)
 
 
-def _kept(store: Store, path: Path) -> FileRef:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot be read: {error.strerror}", where=str(path)) from error
-    return FileRef(name=f"model{path.suffix.lower()}", sha256=store.add_bytes(data), size_bytes=len(data))
+def _hint(told: Failed) -> str | None:
+    if told.error_class == "crash":
+        return "the runtime crashed on this file: try another version of it, or export the file again"
+    if told.error_class == "hang":
+        return "the file is too large for this device, or the runtime hangs on it"
+    return next((hint for words, hint in _HINTS if re.search(words, told.message, re.IGNORECASE)), None)
 
 
 def _tensor(told: TensorTold) -> Tensor:
     return Tensor(name=told.name, shape=told.shape, dtype=told.dtype)
-
-
-def _samples(path: Path, inputs: Sequence[Tensor], asked: Mapping[str, tuple[int, ...]]) -> bytes:
-    """An .npz of made-up inputs: floats in 0..1, integers 0 or 1 (an index that any table has); always the same."""
-    import numpy as np
-
-    names = {one.name for one in inputs}
-    for name in asked:
-        if name not in names:
-            raise UsageError(f"--shape names {name!r}", where=str(path), hint=f"its inputs: {', '.join(sorted(names))}")
-    arrays: dict[str, Any] = {}
-    for place, one in enumerate(inputs):
-        shape = _shape(path, one, asked)
-        kind = np.dtype(one.dtype)
-        if math.prod(shape) * kind.itemsize * INPUTS > MOST_BYTES:
-            raise UsageError(f"input {one.name} of {'x'.join(map(str, shape))} is over 1 GiB", where=str(path))
-        dice = np.random.default_rng(int(hashlib.sha256(one.name.encode()).hexdigest()[:8], 16))
-        if kind.kind == "f":
-            arrays[f"in{place}"] = dice.random((INPUTS, *shape)).astype(kind)
-        elif kind.kind in "iub":
-            arrays[f"in{place}"] = dice.integers(0, 2, (INPUTS, *shape)).astype(kind)
-        else:
-            raise UsageError(f"input {one.name} is of type {one.dtype}, for which none can be made up", where=str(path))
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    return buffer.getvalue()
-
-
-def _shape(path: Path, tensor: Tensor, asked: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
-    shown = "x".join("?" if dim is None else str(dim) for dim in tensor.shape)
-    given = asked.get(tensor.name)
-    if given is None:
-        fixed = tuple(dim for dim in tensor.shape if dim is not None)
-        if len(fixed) < len(tensor.shape):
-            example = "x".join(str(dim or 1) for dim in tensor.shape)
-            raise UsageError(
-                f"input {tensor.name} ({shown}) has dimensions that are not fixed",
-                where=str(path),
-                hint=f"fix them, for example: --shape {tensor.name}={example}",
-            )
-        return fixed
-    if len(given) != len(tensor.shape) or any(
-        dim not in (None, size) for dim, size in zip(tensor.shape, given, strict=True)
-    ):
-        raise UsageError(f"--shape {tensor.name}={'x'.join(map(str, given))} does not fit {shown}", where=str(path))
-    return given

@@ -1,27 +1,21 @@
 """Whether to trust a measurement, and why not: reasons from a closed list, each with advice. Pure.
 
-A verdict must not cry wolf: on a machine that does nothing else, a reason should be rare. The thresholds are chosen so
-that ordinary noise of a shared machine passes, and that what would change a decision does not.
+A verdict must not cry wolf: on a machine that does nothing else, a reason should be rare. How often each reason is
+named rightly, and how often a clean session is called untrusted: tests/benchmarks/bench_faults.py.
 """
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 
-from edgeprof.records import Cell, DeviceFacts, Method, Reason, Round
+from edgeprof.measure import conditions
+from edgeprof.records import AS_IN_FILE, Cell, DeviceFacts, Method, Reason, Round
 
 MIN_SAMPLES = 10
 """In a round. The median of ten is bounded by its 2nd and 9th order statistics with 97.9%; fewer say little."""
 
-WIDE = 0.10
-"""Largest half width of the median's 95% interval, as a share of it. Formats and models commonly differ by more; a
-finer order shows in the ranks, which use the intervals themselves."""
-
-SWITCHES_PER_S = 100.0
-"""Involuntary switches in a second of measuring and a thread, as the median over the rounds. The scheduler of Linux
-takes a busy thread off for a competitor every 3 to 4 ms (some 250 a second when there is one all the time);
-housekeeping on an idle machine stays below some tens."""
+MINOR_SHARE = 0.1
+"""Fewest processes, as a share, that make a level of their own; fewer are odd ones, which the median survives."""
 
 DIFFERS = {"fp32": 1e-3, "fp16": 1e-2, "int8": 5e-2, "dynamic-int8": 5e-2}
 """Largest difference of an output from the host's as a share of the spread: other kernels round otherwise (fp32: about
@@ -43,38 +37,81 @@ def wrong_above(precision: str) -> float:
 
 def verdict(method: Method, rounds: Sequence[Round], cell: Cell, facts: DeviceFacts) -> tuple[Reason, ...]:
     """The reasons not to trust the measurement made of these rounds (at least one); none: it is to be trusted."""
+    found: dict[Reason, bool] = {
+        "too few samples": _too_few(method, rounds),
+        "outputs differ": _outputs_differ(rounds, cell),
+        "precision differs": _precision_differs(rounds, cell),
+        "provider fell back": _fell_back(rounds, cell),
+        "throttled": conditions.throttled(rounds, facts),
+        "under-voltage": conditions.under_voltage(rounds),
+        "hot at start": conditions.hot_at_start(rounds, facts),
+        "governor not fixed": conditions.governor_not_fixed(rounds, facts),
+        "clock step": conditions.clock_step(rounds),
+        "other load": conditions.other_load(rounds, facts),
+        "canary drifted": conditions.canary_drifted(rounds),
+        "interval wide": _half_width(rounds) > method.precision,
+        "bimodal": _bimodal(rounds),
+        "trend": _trend(rounds),
+    }
+    return tuple(reason for reason, holds in found.items() if holds)
+
+
+def _too_few(method: Method, rounds: Sequence[Round]) -> bool:
     # scipy takes half a second to import, which planning and connecting need not wait for.
     from edgeprof.stats.intervals import MIN_ROUNDS
 
-    found: list[Reason] = []
-    if len(rounds) < max(MIN_ROUNDS, method.rounds) or any(len(one.samples_ns) < MIN_SAMPLES for one in rounds):
-        found.append("too few samples")
-    if any(one.output_diff is not None and one.output_diff > differs_above(cell.precision) for one in rounds):
-        found.append("outputs differ")
-    if any(one.precision_executed != cell.precision for one in rounds):
-        found.append("precision differs")
-    if _half_width(rounds) > WIDE:
-        found.append("interval wide")
-    if _switches_per_s(rounds) > SWITCHES_PER_S:
-        found.append("other load")
-    return tuple(found)
+    few = len(rounds) < max(MIN_ROUNDS, method.min_rounds)
+    return few or any(len(one.samples_ns) < MIN_SAMPLES for one in rounds)
+
+
+def _outputs_differ(rounds: Sequence[Round], cell: Cell) -> bool:
+    limit = differs_above(cell.precision)
+    return any(one.output_diff is not None and one.output_diff > limit for one in rounds)
+
+
+def _precision_differs(rounds: Sequence[Round], cell: Cell) -> bool:
+    """Where a round asked the runtime what ran, that counts; the others know only what they asked for."""
+    asked = [one for one in rounds if one.ran is not None] or rounds
+    return cell.precision != AS_IN_FILE and any(one.precision_executed != cell.precision for one in asked)
+
+
+def _fell_back(rounds: Sequence[Round], cell: Cell) -> bool:
+    """Whether not all of the graph ran where it was asked to, or nothing of it on the delegate that is there for it."""
+    for ran in (one.ran for one in rounds):
+        if ran is None or ran.on_provider is None or ran.nodes is None:
+            continue
+        if cell.provider is not None and (ran.provider != cell.provider or ran.on_provider < ran.nodes):
+            return True
+        if cell.provider is None and ran.on_provider == 0 and ran.nodes > 0:
+            return True
+    return False
 
 
 def _half_width(rounds: Sequence[Round]) -> float:
     """Of the median's interval, as a share of the median; 0 where there is no interval (too few rounds)."""
     from edgeprof.stats.intervals import quantile_interval
+    from edgeprof.stats.stopping import relative_half_width
 
-    median = quantile_interval([one.samples_ns for one in rounds], 0.5)
-    if median.low is None or median.high is None:
-        return 0.0
-    return (median.high - median.low) / 2 / median.value
+    return relative_half_width(quantile_interval([one.samples_ns for one in rounds], 0.5)) or 0.0
 
 
-def _switches_per_s(rounds: Sequence[Round]) -> float:
-    """Involuntary switches in a second and a thread; 0 where the device does not tell."""
-    rates = [
-        one.involuntary_switches / (sum(one.samples_ns) / 1e9) / one.threads_used
-        for one in rounds
-        if one.involuntary_switches is not None and one.samples_ns
-    ]
-    return statistics.median(rates) if rates else 0.0
+def _bimodal(rounds: Sequence[Round]) -> bool:
+    """Two levels of whole processes, or two levels within processes.
+
+    Of up to ten processes a single one apart is enough to be measured again; of more, one in ten.
+    """
+    from edgeprof.stats import shape
+
+    blocks = [one.samples_ns for one in rounds]
+    between = shape.modes_between(blocks)
+    if between is not None and min(between.slow_share, 1 - between.slow_share) >= MINOR_SHARE:
+        return True
+    return shape.modes_within(blocks) is not None
+
+
+def _trend(rounds: Sequence[Round]) -> bool:
+    """Latency that moves from round to round, or within the rounds."""
+    from edgeprof.stats import shape
+
+    blocks = [one.samples_ns for one in sorted(rounds, key=lambda one: one.position)]
+    return shape.trend(blocks) is not None or shape.warm_up(blocks).course != "flat"

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from edgeprof import measure as measuring
 from edgeprof.errors import UsageError, nearest
-from edgeprof.records import Artifact, Failure, Measurement, Ranking, Round, Run
+from edgeprof.records import Artifact, Failure, Measurement, Operators, Ranking, Round, Run
 from edgeprof.store import Store
+
+if TYPE_CHECKING:
+    from edgeprof.report import Replayed
 
 
 @dataclass(frozen=True)
@@ -40,16 +44,30 @@ def assemble(store: Store, this: Run, by: str = "latency", *, write: bool = True
     measurements = measuring.collect(store, this)
     artifacts = _artifacts_of(store, this)
     failures = [*this.failures, *store.all(Failure.KIND, Failure, run=this.run)]
-    ranking = rank.ranking(this, measurements, artifacts, failures, by=by)
+    operators = store.all(Operators.KIND, Operators, run=this.run)
+    ranking = rank.ranking(this, measurements, artifacts, failures, by=by, operators=operators)
     files = report.write_reports(ranking, measurements, runs_root(store) / this.run) if write else {}
     return Outcome(run=this, ranking=ranking, measurements=tuple(measurements), files=files)
 
 
+def recompute(store: Store, this: Run) -> list[Replayed]:
+    """Each file of the run's written report beside the same file made anew from the raw samples.
+
+    Raises:
+        RecordError: a file of the report is missing.
+    """
+    from edgeprof import report
+
+    outcome = assemble(store, this, write=False)
+    return report.replay(outcome.ranking, outcome.measurements, runs_root(store) / this.run)
+
+
 def _artifacts_of(store: Store, this: Run) -> list[Artifact]:
     """The artifacts that the run's cells name. The same bytes may stand under several identities; each is kept."""
-    wanted = {
+    # In the order of the cells: that of a set would differ from process to process.
+    wanted = dict.fromkeys(
         (cell.artifact_sha, msgspec.structs.replace(cell.identity, device=None, threads=None)) for cell in this.cells
-    }
+    )
     known = {(one.artifact_sha, one.identity): one for one in store.all(Artifact.KIND, Artifact)}
     return [known[one] for one in wanted if one in known]
 
@@ -66,7 +84,7 @@ def find_run(store: Store, device: str | None = None, name: str | None = None) -
             if one.run == name:
                 return one
         raise UsageError(f"there is no run {name!r}", hint=nearest(name, [one.run for one in runs]) or None)
-    finished = [one for one in reversed(runs) if one.finished and device in (None, one.device)]
+    finished = [one for one in reversed(runs) if one.finished and not one.pair and device in (None, one.device)]
     for one in finished:
         if store.count(Round.KIND, one.run):
             return one

@@ -28,6 +28,7 @@ def run(
     device: str,
     asked: Sequence[str] | None = None,
     method: Method | None = None,
+    per_op: bool = False,
     fresh: bool = False,
     progress: Progress,
 ) -> Outcome:
@@ -36,6 +37,7 @@ def run(
     Args:
         training: name of a recipe; None for the suite's default.
         asked: names of exporters; None for the device's, else the suite's.
+        per_op: then also the time by operator of each candidate, in a pass of its own.
         fresh: begin a new run even if one is unfinished.
     """
     recipe = suite.training(training or suite.default_training())
@@ -44,13 +46,13 @@ def run(
     method = method or Method()
     # Before hours of training: can the device be reached at all?
     found = facts(store, board)
-    plan = digest("run", recipe, wanted, board, method)
+    plan = digest("run", recipe, wanted, board, method, per_op)
     this = _take_up(store, board.name, plan, fresh, progress)
     if this is None:
-        this = _new_run(store, board, method, plan, found, training=recipe.name, suite_sha=suite.sha())
+        this = new_run(store, board, method, plan, found, training=recipe.name, suite_sha=suite.sha())
     trained, failures = train(store, recipe, progress)
     artifacts, more = export(store, trained, wanted, progress)
-    return _profile(store, this, artifacts, [*failures, *more], board, progress)
+    return _profile(store, this, artifacts, [*failures, *more], board, per_op, progress)
 
 
 def profile(
@@ -62,17 +64,20 @@ def profile(
     training: str | None = None,
     suite_sha: str | None = None,
     method: Method | None = None,
+    per_op: bool = False,
     fresh: bool = False,
     progress: Progress,
 ) -> Outcome:
     """Profile files that exist already: exported ones, or ready files that a user brings."""
     method = method or Method()
     found = facts(store, device)
-    plan = digest("profile", sorted(artifact.artifact_sha for artifact in artifacts), device, method)
+    # Other inputs, and other names for the same bytes, are another plan.
+    files = sorted((one.artifact_sha, one.samples_sha or "", one.identity.label()) for one in artifacts)
+    plan = digest("profile", files, device, method, per_op)
     this = _take_up(store, device.name, plan, fresh, progress)
     if this is None:
-        this = _new_run(store, device, method, plan, found, training=training, suite_sha=suite_sha)
-    return _profile(store, this, artifacts, failures, device, progress)
+        this = new_run(store, device, method, plan, found, training=training, suite_sha=suite_sha)
+    return _profile(store, this, artifacts, failures, device, per_op, progress)
 
 
 def profile_exported(
@@ -83,6 +88,7 @@ def profile_exported(
     *,
     asked: Sequence[str] | None = None,
     method: Method | None = None,
+    per_op: bool = False,
     fresh: bool = False,
     progress: Progress,
 ) -> Outcome:
@@ -106,6 +112,7 @@ def profile_exported(
         training=name,
         suite_sha=suite.sha(),
         method=method,
+        per_op=per_op,
         fresh=fresh,
         progress=progress,
     )
@@ -117,26 +124,29 @@ def profile_files(
     device: Device,
     *,
     shapes: Sequence[str] = (),
+    inputs: Path | None = None,
     method: Method | None = None,
+    per_op: bool = False,
     fresh: bool = False,
     progress: Progress,
 ) -> Outcome:
-    """Profile ready files; one that cannot be opened is a Failure and the others go on.
+    """Profile ready files; one that cannot be used is a Failure and the others go on.
+
+    Args:
+        shapes: `name=1x3x224x224` for inputs whose dimensions are not fixed.
+        inputs: an .npz with an array for every input, by name; None: inputs are made up.
 
     Raises:
-        UsageError: a file is missing or of no known kind, or a shape is missing or does not fit.
+        UsageError: a file is missing, none can be used, or the shapes or inputs do not fit them; nothing is measured.
     """
     asked = measuring.shapes(shapes)
-    artifacts: list[Artifact] = []
-    failures: list[Failure] = []
+    given = None if inputs is None else measuring.read_inputs(inputs)
+    files = measuring.present(paths)
     with target.connect(device, store) as connection:
-        for path in dict.fromkeys(paths):
-            made = measuring.ready(store, path, asked, connection)
-            if isinstance(made, Failure):
-                failures.append(made)
-            else:
-                artifacts.append(made)
-    return profile(store, artifacts, device, failures=failures, method=method, fresh=fresh, progress=progress)
+        artifacts, failures = measuring.ready(store, files, device, connection, progress, shapes=asked, given=given)
+    return profile(
+        store, artifacts, device, failures=failures, method=method, per_op=per_op, fresh=fresh, progress=progress
+    )
 
 
 def facts(store: Store, device: Device) -> DeviceFacts:
@@ -155,16 +165,19 @@ def _profile(
     artifacts: Sequence[Artifact],
     failures: Sequence[Failure],
     device: Device,
+    per_op: bool,
     progress: Progress,
 ) -> Outcome:
     """Measure what is missing of a run, then join and report. The run is finished when its report is written."""
     assert this.facts is not None  # every new run has them
     cells, impossible = measuring.cells(artifacts, device, this.facts)
-    this = _changed(store, this, cells=tuple(cells), failures=(*failures, *impossible))
+    this = change(store, this, cells=tuple(cells), failures=(*failures, *impossible))
     if cells:
         with target.connect(device, store) as connection:
             measuring.measure(store, this, artifacts, device, connection, progress)
-    this = _changed(store, this, finished=True)
+            if per_op:
+                measuring.operators(store, this, artifacts, device, connection, progress)
+    this = change(store, this, finished=True)
     return assemble(store, this)
 
 
@@ -181,16 +194,17 @@ def _take_up(store: Store, device: str, plan: str, fresh: bool, progress: Progre
     return None
 
 
-def _new_run(
+def new_run(
     store: Store,
     device: Device,
     method: Method,
     plan: str,
     facts: DeviceFacts,
     *,
-    training: str | None,
-    suite_sha: str | None,
+    training: str | None = None,
+    suite_sha: str | None = None,
 ) -> Run:
+    """A run of a new name, stored."""
     now = time.time()
     name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{secrets.token_hex(2)}"
     new = Run(
@@ -207,7 +221,8 @@ def _new_run(
     return new
 
 
-def _changed(store: Store, this: Run, **fields: object) -> Run:
+def change(store: Store, this: Run, **fields: object) -> Run:
+    """The run with other fields, stored."""
     changed = msgspec.structs.replace(this, **fields)
     store.put(Run.KIND, changed.run, changed, run=changed.run)
     return changed

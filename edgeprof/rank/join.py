@@ -10,7 +10,18 @@ import numpy as np
 from edgeprof.errors import RecordError, UsageError, nearest
 from edgeprof.rank.bounds import Quantity, confidence, places
 from edgeprof.rank.pareto import front
-from edgeprof.records import Artifact, Candidate, Failure, Interval, Measurement, Ranking, Round, Run
+from edgeprof.records import (
+    AS_IN_FILE,
+    Artifact,
+    Candidate,
+    Failure,
+    Interval,
+    Measurement,
+    Operators,
+    Ranking,
+    Round,
+    Run,
+)
 from edgeprof.stats.intervals import quantile_interval, wilson
 from edgeprof.stats.summary import summarize
 
@@ -26,6 +37,8 @@ def ranking(
     artifacts: Sequence[Artifact],
     failures: Sequence[Failure],
     by: str = "latency",
+    *,
+    operators: Sequence[Operators] = (),
 ) -> Ranking:
     """The candidates of one run on one device, best first, with what failed.
 
@@ -35,6 +48,7 @@ def ranking(
 
     Args:
         failures: what failed before or while measuring; those that `run` holds are added.
+        operators: time by operator of some cells; that of the candidates is taken, in their order.
 
     Raises:
         UsageError: `by` is no order.
@@ -57,6 +71,8 @@ def ranking(
             joined.append((_candidate(measurement, rounds, _artifact(measurement, by_sha)), rounds))
         else:
             failed.append(_unusable(measurement, fault))
+    candidates = _place(joined, by)
+    by_operator = {one.job: one for one in operators}
     return Ranking(
         run=run.run,
         device=run.device,
@@ -66,8 +82,9 @@ def ranking(
         by=by,
         facts=run.facts or (measurements[0].facts if measurements else None),
         method=run.method,
-        candidates=tuple(_place(joined, by)),
+        candidates=tuple(candidates),
         failures=tuple(failed),
+        operators=tuple(by_operator[one.job] for one in candidates if one.job in by_operator),
     )
 
 
@@ -123,6 +140,9 @@ def _candidate(measurement: Measurement, rounds: tuple[Round, ...], artifact: Ar
     """Without its place and its mark on the front, which depend on the others."""
     cell, summary, accuracy = measurement.cell, summarize(rounds), artifact.accuracy
     identity = cell.identity
+    # The rounds that asked the runtime know; the others repeat what was asked of it.
+    looked = [one for one in rounds if one.ran is not None] or rounds
+    executed = _joined_words(one.precision_executed for one in looked)
     top1 = None
     if accuracy is not None and accuracy.images > 0:
         top1 = wilson(accuracy.top1 * accuracy.images, accuracy.images)
@@ -133,7 +153,7 @@ def _candidate(measurement: Measurement, rounds: tuple[Round, ...], artifact: Ar
         seed=identity.seed,
         exporter=identity.exporter or artifact.exporter,
         format=artifact.format,
-        precision=artifact.precision,
+        precision=executed if artifact.precision == AS_IN_FILE else artifact.precision,
         image_size=artifact.preprocessing.image_size if artifact.preprocessing else None,
         params=artifact.params,
         macs=artifact.macs,
@@ -154,14 +174,23 @@ def _candidate(measurement: Measurement, rounds: tuple[Round, ...], artifact: Ar
         p90_low_ms=summary.p90_ms.low,
         p90_high_ms=summary.p90_ms.high,
         p99_ms=summary.p99_ms,
+        p99_high_ms=summary.p99_high_ms,
+        p99_reason=summary.p99_reason,
+        call_ms=summary.call_ms,
         load_ms=summary.load_ms.value,
+        load_low_ms=summary.load_ms.low,
+        load_high_ms=summary.load_ms.high,
         first_ms=summary.first_ms.value,
+        first_low_ms=summary.first_ms.low,
+        first_high_ms=summary.first_ms.high,
         peak_rss_bytes=summary.peak_rss_bytes,
         threads=cell.threads,
         runs_on=_joined_words(one.runs_on for one in rounds),
-        precision_executed=_joined_words(one.precision_executed for one in rounds),
+        precision_executed=executed,
+        ran=next((one.ran for one in rounds if one.ran is not None), None),
         samples=summary.samples,
         rounds=summary.rounds,
+        attempts=measurement.attempts,
         rank=1,
         rank_low=1,
         rank_high=1,

@@ -5,31 +5,53 @@ Building a record does nothing: no network, no environment, no guess.
 """
 
 from edgeprof.records.base import Record, digest, from_json, to_json
-from edgeprof.records.derived import Candidate, Choice, Ranking, Rejected
+from edgeprof.records.derived import Candidate, Choice, PairResult, PairSide, Ranking, Rejected
 from edgeprof.records.inputs import Data, Device, Exporter, Format, Precision, Preprocessing, Recipe, Training
-from edgeprof.records.made import Accuracy, Artifact, FileRef, Identity, MadeBy, Parity, Tensor, Trained, files_sha
+from edgeprof.records.made import (
+    AS_IN_FILE,
+    Accuracy,
+    Artifact,
+    FileRef,
+    Identity,
+    MadeBy,
+    Parity,
+    Tensor,
+    Trained,
+    files_sha,
+)
 from edgeprof.records.measured import (
     ADVICE,
+    PASSING,
     Cell,
+    Cluster,
     DeviceFacts,
     Failure,
     Interval,
     Measurement,
     Method,
+    Operator,
+    Operators,
+    Pair,
+    Ran,
+    Reading,
     Reason,
     Round,
     Run,
     Stage,
     Summary,
+    Telemetry,
 )
 
 __all__ = [
     "ADVICE",
+    "AS_IN_FILE",
+    "PASSING",
     "Accuracy",
     "Artifact",
     "Candidate",
     "Cell",
     "Choice",
+    "Cluster",
     "Data",
     "Device",
     "DeviceFacts",
@@ -42,10 +64,17 @@ __all__ = [
     "MadeBy",
     "Measurement",
     "Method",
+    "Operator",
+    "Operators",
+    "Pair",
+    "PairResult",
+    "PairSide",
     "Parity",
     "Precision",
     "Preprocessing",
+    "Ran",
     "Ranking",
+    "Reading",
     "Reason",
     "Recipe",
     "Record",
@@ -54,6 +83,7 @@ __all__ = [
     "Run",
     "Stage",
     "Summary",
+    "Telemetry",
     "Tensor",
     "Trained",
     "Training",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgeprof.records.base import Record
-from edgeprof.records.measured import DeviceFacts, Failure, Method
+from edgeprof.records.measured import Cell, DeviceFacts, Failure, Interval, Method, Operators, Ran
 
 
 class Candidate(Record):
@@ -36,14 +36,26 @@ class Candidate(Record):
     p90_low_ms: float | None
     p90_high_ms: float | None
     p99_ms: float | None
+    p99_high_ms: float | None
+    p99_reason: str | None
+    """Why there is no 99th percentile."""
+    call_ms: float | None
+    """Median of the runtime's own call alone."""
     load_ms: float
+    load_low_ms: float | None
+    load_high_ms: float | None
     first_ms: float
+    first_low_ms: float | None
+    first_high_ms: float | None
     peak_rss_bytes: int | None
     threads: int
     runs_on: str
     precision_executed: str
+    ran: Ran | None
     samples: int
     rounds: int
+    attempts: int
+    """2 when it was measured again because the first measurement could not be trusted."""
     rank: int
     rank_low: int
     rank_high: int
@@ -66,6 +78,8 @@ class Ranking(Record):
     method: Method
     candidates: tuple[Candidate, ...]
     failures: tuple[Failure, ...]
+    operators: tuple[Operators, ...] = ()
+    """Time by operator, of the candidates for which it was asked (`--per-op`)."""
 
 
 class Rejected(Record):
@@ -91,3 +105,34 @@ class Choice(Record):
     nearest_miss: Candidate | None
     rejected: tuple[Rejected, ...]
     reason: str
+
+
+class PairSide(Record):
+    """One side of a comparison."""
+
+    cell: Cell
+    median_ms: Interval
+    runs_on: str
+    precision_executed: str
+    reasons: tuple[str, ...]
+    """Why it is not to be trusted, of the reasons that measuring in turn does not cancel."""
+
+
+class PairResult(Record):
+    """What `edgeprof compare` answers."""
+
+    schema: int = 1
+    pair: str
+    first: PairSide
+    second: PairSide
+    verdict: str
+    """`faster` (which: see `faster`), `same` (within `zone`), or `undecided`."""
+    faster: str | None
+    """`first` or `second`."""
+    ratio: Interval
+    """Latency of the first over that of the second: median over the pairs of rounds, with its 95% interval."""
+    zone: float
+    rounds: int
+    """Of each side."""
+    seconds_more: float | None
+    """About how much longer a verdict takes; 0 when there is one, None when it is out of reach."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from edgeprof.records.base import Record
 
 Format = Literal["onnx", "openvino", "tflite"]
@@ -93,6 +95,10 @@ class Device(Record):
     workdir: str | None = None
     provision: Literal["auto", "never"] = "auto"
     threads: tuple[int | Literal["all"], ...] = (1, "all")
-    cores: tuple[int, ...] | None = None
+    cores: tuple[int, ...] | Literal["big", "little"] | None = None
+    """What to bind the measured process to: cores by number, or the fastest or slowest kind of core."""
     exporters: tuple[str, ...] | None = None
+    providers: dict[Format, str] = msgspec.field(default_factory=dict)
+    """Format -> where its graphs are to run; a format that is not named runs on the processor: for onnx an execution
+    provider (`CUDAExecutionProvider`), for openvino a device (`GPU`), for tflite `XNNPACK` or `none`."""
     tags: tuple[str, ...] = ()

@@ -9,6 +9,9 @@ from typing import ClassVar, Literal
 from edgeprof.records.base import Record
 from edgeprof.records.inputs import Data, Format, Preprocessing
 
+AS_IN_FILE = "as in the file"
+"""The precision of a file that a user brings: nothing was asked for, the file says it."""
+
 
 class Accuracy(Record):
     """Shares in 0..1 over `images` test images; `top5` is over min(5, classes)."""

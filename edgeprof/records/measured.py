@@ -13,28 +13,94 @@ from edgeprof.records.made import Identity, Parity
 Stage = Literal["train", "export", "profile"]
 
 # Why a measurement is not to be trusted: a closed list, each with what to do about it.
-Reason = Literal["too few samples", "outputs differ", "precision differs", "interval wide", "other load"]
+Reason = Literal[
+    "too few samples",
+    "interval wide",
+    "bimodal",
+    "trend",
+    "throttled",
+    "under-voltage",
+    "hot at start",
+    "other load",
+    "clock step",
+    "governor not fixed",
+    "provider fell back",
+    "precision differs",
+    "outputs differ",
+    "canary drifted",
+]
 
 ADVICE: dict[str, str] = {
     "too few samples": "measure longer, or in more rounds: the numbers have no interval that means anything",
-    "outputs differ": "the device computes something else than the host: check the accuracy there before use",
-    "precision differs": "the runtime executed in another precision than asked: compare it only with its like",
-    "interval wide": "the rounds disagree: close other programs, fix the clock, and measure again",
+    "interval wide": "the rounds disagree more than the precision asked for allows: close other programs, fix the"
+    " clock, give it more time (--cell-time 60s), or ask for less (--precision 5%)",
+    "bimodal": "the latency has two levels, so one number tells little: pin it to cores (cores = [...] in the device"
+    " file), fix the clock, and look at the samples in the report",
+    "trend": "the latency moved while it was measured: let the device reach a steady temperature, then measure again",
+    "throttled": "the device lowered its clock while measuring: cool it, or choose a lower fixed clock or power mode",
+    "under-voltage": "the supply voltage fell: use the board's own power supply and a short cable",
+    "hot at start": "the device was near its throttling temperature before the block began: let it cool, or add a fan",
     "other load": "other programs took the processor away during the measurement: stop them and measure again",
+    "clock step": "the device's clock was set while measuring: let time synchronisation finish, then measure again",
+    "governor not fixed": "the clock may change at any time: on the device, set the governor to performance"
+    " (sudo cpupower frequency-set -g performance)",
+    "provider fell back": "part of the graph ran elsewhere than asked: compare it only with its like",
+    "precision differs": "the runtime executed in another precision than asked: compare it only with its like",
+    "outputs differ": "the device computes something else than the host: check the accuracy there before use",
+    "canary drifted": "a fixed workload beside each block changed its speed, so the device itself did: measure again"
+    " on a quiet, cool device",
 }
+
+PASSING: frozenset[str] = frozenset(
+    {
+        "too few samples",
+        "interval wide",
+        "bimodal",
+        "trend",
+        "throttled",
+        "under-voltage",
+        "hot at start",
+        "other load",
+        "clock step",
+        "canary drifted",
+    }
+)
+"""Reasons that may be gone when the cell is measured again. The others are properties of the file or the device."""
 
 
 class Method(Record):
-    """How a run measures. `rounds` fresh processes a cell; in each, warm-up and then a block of samples."""
+    """How a run measures a cell: fresh processes (rounds), in each a warm-up and then a block of samples in time order,
+    until the 95% interval of the median is as narrow as asked, or rounds or time are used up."""
 
-    rounds: int = 5
+    precision: float = 0.01
+    """Asked for: largest half width of the median's interval, as a share of the median."""
+    min_rounds: int = 9
+    """Seven have a distribution-free interval; nine, two levels of which 3 in 10 processes take the other."""
+    max_rounds: int = 30
+    cell_s: float = 6.0
+    """Time for all processes of a cell together; when it is used up, no further round begins (but `min_rounds`)."""
+    again: bool = True
+    """Whether a cell that is not trusted for a reason that may pass is measured once more."""
     warmup_s: float = 0.1
     warmup_min: int = 5
-    block_s: float = 0.4
+    block_s: float = 0.15
     block_min: int = 20
     block_max: int = 5000
     timeout_s: float = 120.0
     order_seed: int = 0
+    allow_fallback: bool = False
+    """Whether a graph that does not run where it was asked to is measured all the same (and not trusted)."""
+
+
+class Cluster(Record):
+    """Cores of one kind."""
+
+    cores: tuple[int, ...]
+    cpu: str | None
+    max_mhz: float | None
+    """The highest clock of the hardware."""
+    capacity: int | None
+    """The kernel's measure of a core's speed, 1024 for the fastest."""
 
 
 class DeviceFacts(Record):
@@ -56,6 +122,10 @@ class DeviceFacts(Record):
     clock_resolution_ns: int | None = None
     harness_overhead_ns: int | None = None
     """Median cost of the timing loop around a model that does nothing."""
+    clusters: tuple[Cluster, ...] = ()
+    """The usable cores by kind, the slowest kind first."""
+    throttles_at_c: float | None = None
+    """The lowest temperature at which a thermal zone begins to slow the processor (its passive trip point)."""
 
 
 class Cell(Record):
@@ -66,7 +136,59 @@ class Cell(Record):
     artifact_sha: str
     format: Format
     precision: str
+    """Asked for; `AS_IN_FILE` of a file that a user brings."""
     threads: int
+    provider: str | None = None
+    """Where it was asked to run, see `Device.providers`."""
+
+
+class Reading(Record):
+    """The state of the device at one moment; None where it does not tell."""
+
+    clock_mhz: float | None = None
+    """The slowest of the cores in use."""
+    temperature_c: float | None = None
+    """Of the hottest thermal zone."""
+    throttled_flags: int | None = None
+    """A Raspberry Pi's `get_throttled` bits: 0 to 3 are now, 16 to 19 since it was started."""
+    throttle_count: int | None = None
+    """Sum of the kernel's counters of thermal and over-current throttling."""
+    under_voltage: bool | None = None
+    """The alarm of the supply's sensor."""
+
+
+class Telemetry(Record):
+    """What the device did beside the timed block."""
+
+    begin: Reading
+    end: Reading
+    steal_ns: int | None = None
+    """Taken from the cores in use by the hypervisor, summed over the cores."""
+    wait_ns: int | None = None
+    """Time that the measuring threads were ready to run but had no core, summed over the threads."""
+    other_ns: int | None = None
+    """Processor time of all other programs on the cores in use, summed over the cores."""
+    elapsed_ns: int = 0
+    """From the first reading to the second."""
+    clock_step_ns: int = 0
+    """How far the wall clock moved against the monotonic one meanwhile."""
+
+
+class Ran(Record):
+    """What executed a file, read from the runtime; None where it does not tell."""
+
+    provider: str
+    """Execution provider, plugin or delegate that was asked for and took part."""
+    nodes: int | None
+    """Nodes of the graph as it was executed (after the runtime's own fusions)."""
+    on_provider: int | None
+    """Of these, the nodes that `provider` executed."""
+    partitions: int | None
+    """Separate parts of the graph on `provider`."""
+    precisions: dict[str, int] | None
+    """Precision executed -> nodes that compute in it."""
+    source: str
+    """How it was found, for example "profile of one inference"."""
 
 
 class Round(Record):
@@ -77,6 +199,8 @@ class Round(Record):
     run: str
     job: str
     round: int
+    attempt: int = 0
+    """0; 1 for the rounds of a second measurement of a cell that was not trusted."""
     position: int
     """Place in the interleaved order of the session."""
     started_at: float
@@ -88,6 +212,15 @@ class Round(Record):
     warmup_ns: tuple[int, ...]
     samples_ns: tuple[int, ...]
     """Input in host memory to output in host memory."""
+    call_ns: tuple[int, ...]
+    """Of each sample, the time of the runtime's own call alone: without handing over inputs and fetching outputs."""
+    process_ns: int
+    """The whole process, from its start to its result."""
+    canary_ns: tuple[int, ...]
+    """The same small fixed workload, timed several times, half before the block and half after it."""
+    telemetry: Telemetry | None
+    ran: Ran | None
+    """Found in a cell's first round alone, after its block."""
     peak_rss_bytes: int | None
     """Largest resident set of the measuring process (VmHWM)."""
     model_rss_bytes: int | None
@@ -111,12 +244,14 @@ class Interval(Record):
 
 
 class Measurement(Record):
-    """All rounds of one cell of one run."""
+    """The measurement of one cell of one run."""
 
     run: str
     device: str
     cell: Cell
     rounds: tuple[Round, ...]
+    """Those that count: of the second attempt where there is one, of both where only the interval was too wide."""
+    attempts: int
     facts: DeviceFacts
     method: Method
     trusted: bool
@@ -133,11 +268,42 @@ class Summary(Record):
     """The 99th percentile is below this with 99% confidence."""
     p99_reason: str | None = None
     """Why there is no 99th percentile."""
+    call_ms: float | None
+    """Median over the rounds of the runtime's own call."""
     load_ms: Interval
     first_ms: Interval
     samples: int
     rounds: int
     peak_rss_bytes: int | None
+
+
+class Operator(Record):
+    """One node of the graph as it was executed."""
+
+    name: str
+    """The runtime's name for it, often that of the layer."""
+    kind: str
+    """Type of operator, such as Conv."""
+    runs_on: str | None
+    precision: str | None
+    median_ns: int
+    """Over the profiled inferences; of all calls of the node in one inference together."""
+
+
+class Operators(Record):
+    """Time by operator, from a pass of its own: profiling slows a model down and never touches the latency samples."""
+
+    KIND: ClassVar[str] = "operators"
+
+    run: str
+    job: str
+    source: str
+    """What profiled it."""
+    inferences: int
+    inference_ns: int
+    """Median of a whole inference while it was profiled."""
+    operators: tuple[Operator, ...]
+    """In the order of execution."""
 
 
 class Failure(Record):
@@ -169,4 +335,26 @@ class Run(Record):
     method: Method
     cells: tuple[Cell, ...] = ()
     failures: tuple[Failure, ...] = ()
+    pair: str | None = None
+    """The comparison (`Pair`) whose rounds it holds: it is no ranking."""
     finished: bool = False
+
+
+class Pair(Record):
+    """One `edgeprof compare`: two cells measured in turn, the k-th round of one beside the k-th of the other.
+
+    Their rounds lie under the runs named here; both in one run where they were measured on one device.
+    """
+
+    KIND: ClassVar[str] = "pair"
+
+    pair: str
+    first: Cell
+    second: Cell
+    first_run: str
+    second_run: str
+    first_facts: DeviceFacts
+    second_facts: DeviceFacts
+    zone: float
+    """Share by which two latencies may differ and still be called the same."""
+    method: Method

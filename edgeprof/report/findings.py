@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from edgeprof.records import Candidate, Ranking, Record
-from edgeprof.report.words import Names, ms, percent, percent_span, plural, span
+from edgeprof.records import Candidate, Interval, Method, Ranking, Record
+from edgeprof.report.words import Names, ms, percent, percent_span, plural, share, span
+from edgeprof.stats.stopping import relative_half_width
 
 BY = {"latency": "median latency", "top1": "top-1 accuracy", "size": "file size", "memory": "peak memory"}
 
@@ -117,28 +118,33 @@ def how_measured(ranking: Ranking) -> list[str]:
     method, candidates = ranking.method, ranking.candidates
     n = len(candidates)
     said = [
-        f"Each candidate ran in {plural(method.rounds, 'round')}. A round is one fresh process on the device: it loads"
-        " the file, runs it once (the first inference), warms up"
+        f"Each candidate was measured {_until(method)}.{_reached(ranking)} A round is one fresh process on the device:"
+        " it loads the file, runs it once (the first inference), warms up"
         f" (at least {plural(method.warmup_min, 'run')} and {method.warmup_s:g} s), and then takes samples:"
         f" at least {method.block_min} and {method.block_s:g} s of them, at most {method.block_max}. One sample is the"
-        " time from the input in host memory to the output in host memory.",
+        " time from the input in host memory to the output in host memory; of each, the time of the runtime's own call"
+        " is kept beside it.",
         "The rounds of all candidates were interleaved in random order, so that heat and other load on the device hit"
-        " all of them alike. Nothing else of edgeprof ran meanwhile.",
+        " all of them alike. Nothing else of edgeprof ran meanwhile. Before and after each block a small fixed workload"
+        " was timed, the same every time: when it changes, the device did.",
     ]
     if candidates:
         rounds = [one.rounds for one in candidates]
         samples = [one.samples for one in candidates]
         said.append(
             f"This run holds {_range(rounds, 'round')} and {_range(samples, 'sample')} per candidate,"
-            f" {sum(samples)} samples in all."
+            f" {sum(samples)} samples in all.{_twice(ranking)}"
         )
     said += [
-        "Median and 90th percentile are taken within each round; what is shown is their geometric mean over the rounds,"
-        " with a 95% interval from Student's t distribution. The rounds are what is repeated, because samples of one"
-        " process resemble each other (Kalibera and Jones 2013, doi 10.1145/2464157.2464160). With fewer than 3 rounds"
-        " there is no interval.",
-        "The 99th percentile is given only from 459 samples on: fewer cannot bound it with 99% confidence"
-        " (the rule of MLPerf's early stopping).",
+        "The median is that of the round medians, because samples of one process resemble each other and the rounds are"
+        " what is repeated (Kalibera and Jones 2013, doi 10.1145/2464157.2464160). From 7 rounds on, its interval"
+        " assumes no distribution and holds at every number of rounds at once, so that stopping when it is narrow"
+        " enough does not spoil it (Darling and Robbins 1967, doi 10.1073/pnas.58.1.66); with 3 to 6 rounds it is"
+        " Student's t on the logarithms, with fewer there is none. Load and first inference, one of each a round, have"
+        " intervals of the same kind.",
+        "The 90th percentile is that of all samples, with an interval from their order statistics that counts how many"
+        " independent samples they are worth. The 99th percentile is given only when 662 independent samples stand"
+        " behind it: fewer cannot bound it with 99% confidence (the rule of MLPerf's early stopping).",
     ]
     images = sorted({one.test_images for one in candidates if one.test_images is not None})
     if images:
@@ -154,6 +160,40 @@ def how_measured(ranking: Ranking) -> list[str]:
             " intervals do not touch are put in order (Klein, Wright and Wieczorek 2020, doi 10.1111/rssc.12402)."
         )
     return said
+
+
+def _until(method: Method) -> str:
+    asked = f"the 95% interval of its median was within {share(method.precision)} to either side"
+    if method.min_rounds == method.max_rounds:
+        return f"in {plural(method.min_rounds, 'round')}; it was asked whether {asked}"
+    return (
+        f"in rounds, at least {method.min_rounds} and at most {method.max_rounds}, until {asked} or its"
+        f" {method.cell_s:g} s were used up"
+    )
+
+
+def reached(one: Candidate, precision: float) -> bool:
+    """Whether half of the median's interval is within the precision asked for, as a share of the median."""
+    half = relative_half_width(Interval(value=one.median_ms, low=one.median_low_ms, high=one.median_high_ms))
+    return half is not None and half <= precision
+
+
+def _reached(ranking: Ranking) -> str:
+    total = len(ranking.candidates)
+    missed = sum(not reached(one, ranking.method.precision) for one in ranking.candidates)
+    if not total or not missed:
+        return " All of them came that far." if total > 1 else " It came that far." if total else ""
+    if missed == total:
+        return " None of them came that far." if total > 1 else " It did not come that far."
+    return f" {missed} of {total} did not come that far; their intervals say how far they came."
+
+
+def _twice(ranking: Ranking) -> str:
+    again = sum(one.attempts > 1 for one in ranking.candidates)
+    if not again:
+        return ""
+    were = "was" if again == 1 else "were"
+    return f" {plural(again, 'candidate')} {were} measured twice, because the first measurement could not be trusted."
 
 
 def _range(values: list[int], what: str) -> str:

@@ -5,22 +5,24 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
+
+import msgspec
 
 from edgeprof import __version__
 from edgeprof.errors import MissingPackageError
 from edgeprof.records import ADVICE, Candidate, Measurement, Ranking, to_json
-from edgeprof.report import findings, samples, words
+from edgeprof.report import findings, operators, ran, samples, threads, words
 from edgeprof.report.drawing import to_svg
 from edgeprof.report.scatter import scatter
 from edgeprof.report.spreads import distributions, time_order
 
-WIDE, PHONE = 1040, 350
+WIDE, HALF, PHONE = 1040, 480, 350
 COLUMNS_WIDE, COLUMNS_PHONE = 3, 1
 PANELS = 24
-"""Most candidates whose samples are drawn in time order."""
+"""Most candidates, or files, that have a drawing of their own."""
 
 
 def page(ranking: Ranking, measurements: Sequence[Measurement]) -> str:
@@ -44,7 +46,7 @@ def page(ranking: Ranking, measurements: Sequence[Measurement]) -> str:
         # Names come from files, devices and converters: nothing in them may reorder or hide text.
         finalize=lambda value: words.clean(value) if type(value) is str else value,
     )
-    for filter_ in (words.number, words.ms, words.percent, words.megabytes, words.gibibytes, words.place):
+    for filter_ in (words.number, words.ms, words.percent, words.megabytes, words.place):
         environment.filters[filter_.__name__] = filter_
     environment.globals |= {"span": words.span, "percent_span": words.percent_span, "plural": words.plural}
     loader = environment.loader
@@ -71,8 +73,9 @@ def _policy(style: str, script: str) -> str:
 
 
 def _script_data(ranking: Ranking) -> str:
-    """JSON that cannot end the script element it stands in."""
-    text = to_json(ranking).decode()
+    """JSON that cannot end the script element it stands in. Operators, of which there may be very many, stand in the
+    page's tables and in `ranking.json`."""
+    text = to_json(msgspec.structs.replace(ranking, operators=())).decode()
     for char in "<>&\u2028\u2029":
         text = text.replace(char, f"\\u{ord(char):04x}")
     return text
@@ -106,13 +109,15 @@ def _context(ranking: Ranking, measurements: Sequence[Measurement]) -> dict[str,
         "fastest": findings.fastest(ranking),
         "most_accurate": findings.most_accurate(ranking),
         "front": [one for one in ranking.candidates if one.pareto],
+        "doubtful_reasons": list(
+            dict.fromkeys(reason for one in ranking.candidates for reason in one.reasons if reason in ADVICE)
+        ),
         "doubtful": [one for one in ranking.candidates if not one.trusted],
         "order": findings.BY.get(ranking.by, ranking.by),
         "images": sorted({one.test_images for one in ranking.candidates if one.test_images is not None}),
         "method": findings.how_measured(ranking),
         "facts": _facts(ranking),
         "agents": sorted({each.agent_sha[:12] for one in measurements for each in one.rounds}),
-        "ran": _ran(ranking),
         "failure_name": words.failure_name,
         "formats": sorted({one.format for one in ranking.candidates}),
         "format_names": {"onnx": "ONNX", "openvino": "OpenVINO", "tflite": "TFLite"},
@@ -145,18 +150,13 @@ def _facts(ranking: Ranking) -> list[tuple[str, str]]:
         ("Memory", "" if facts.memory_bytes is None else words.gibibytes(facts.memory_bytes)),
         ("Clock", clock),
         ("Governor", facts.governor or ""),
+        ("Throttles from", "" if facts.throttles_at_c is None else f"{facts.throttles_at_c:g} °C"),
         ("System", facts.os),
         ("Kernel", facts.kernel),
         ("Clock resolution", "" if facts.clock_resolution_ns is None else f"{facts.clock_resolution_ns} ns"),
         ("Cost of timing", "" if facts.harness_overhead_ns is None else f"{facts.harness_overhead_ns} ns a sample"),
     ]
     return [(name, value or "not known") for name, value in rows]
-
-
-def _ran(ranking: Ranking) -> list[tuple[str, str, str]]:
-    """For each exporter what executed it, and in what precision: what was asked is not always what runs."""
-    rows = {(one.exporter, one.runs_on, one.precision_executed) for one in ranking.candidates}
-    return sorted(rows)
 
 
 def _drawings(ranking: Ranking, measurements: Sequence[Measurement]) -> dict[str, Any]:
@@ -186,4 +186,24 @@ def _drawings(ranking: Ranking, measurements: Sequence[Measurement]) -> dict[str
         drawn["panels_phone"] = to_svg(time_order(shown, names, width=PHONE, columns=COLUMNS_PHONE))
         drawn["panelled"] = len(shown)
     drawn["measured"] = len(measured)
-    return drawn
+    drawn["executed"] = ran.executed(ranking.candidates, found)
+    return drawn | _sweeps(ranking, found, names) | _profiles(ranking)
+
+
+def _sweeps(ranking: Ranking, found: Mapping[str, Measurement], names: words.Names) -> dict[str, Any]:
+    rows = threads.sweeps(ranking.candidates, found)
+    drawn = rows[:PANELS]
+    return {
+        "sweeps": rows,
+        "sweeps_drawn": len(drawn),
+        "counts": sorted({one.threads for sweep in rows for one in sweep.candidates}),
+        "scaling": to_svg(threads.scaling(drawn, names, width=WIDE, columns=COLUMNS_WIDE)) if rows else None,
+        "scaling_phone": to_svg(threads.scaling(drawn, names, width=PHONE, columns=COLUMNS_PHONE)) if rows else None,
+    }
+
+
+def _profiles(ranking: Ranking) -> dict[str, Any]:
+    found = operators.profiles(ranking.candidates, ranking.operators)
+    widths = (HALF, PHONE)
+    shown = [(one, [to_svg(operators.bars(one, width=width)) for width in widths]) for one in found[:PANELS]]
+    return {"profiles": shown, "profiled": len(found)}

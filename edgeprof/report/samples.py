@@ -9,7 +9,12 @@ import numpy as np
 from edgeprof.records import Measurement, Record
 
 BUCKETS = 24
-"""Columns that a round is drawn with."""
+"""Most columns that a round is drawn with."""
+COLUMNS = 140
+"""About as many columns as a candidate is drawn with when it has many rounds: a page of many stays small."""
+FEWEST = 4
+GAP = 3
+"""Columns between rounds."""
 
 
 class Spread(Record):
@@ -42,10 +47,12 @@ def spread(measurement: Measurement) -> Spread:
     return Spread(low=low, p10=p10, p25=p25, p50=p50, p75=p75, p90=p90, high=high)
 
 
-def in_time_order(measurement: Measurement, buckets: int = BUCKETS) -> list[Bucket]:
+def in_time_order(measurement: Measurement, buckets: int | None = None) -> list[Bucket]:
     """Every round cut into at most `buckets` equal stretches of time order; each sample is in exactly one of them."""
+    rounds = [one for one in measurement.rounds if one.samples_ns]
+    buckets = buckets or max(FEWEST, min(BUCKETS, COLUMNS // max(1, len(rounds))))
     drawn = []
-    for number, one in enumerate(one for one in measurement.rounds if one.samples_ns):
+    for number, one in enumerate(rounds):
         samples = np.asarray(one.samples_ns, dtype=np.float64) / 1e6
         pieces = np.array_split(samples, min(buckets, samples.size))
         for index, piece in enumerate(pieces):
@@ -53,7 +60,7 @@ def in_time_order(measurement: Measurement, buckets: int = BUCKETS) -> list[Buck
             drawn.append(
                 Bucket(
                     round=number,
-                    position=number * (buckets + 3) + column,
+                    position=number * (buckets + GAP) + column,
                     low=float(piece.min()),
                     middle=float(np.median(piece)),
                     high=float(piece.max()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from edgeprof.records import Candidate
 from edgeprof.report.drawing import CONFIG, SCHEMA, Spec, colour, specification
@@ -80,7 +81,8 @@ def _spread_row(index: int, one: Candidate, spread: Spread, names: Names) -> Spe
 
 
 def time_order(rows: Sequence[tuple[Candidate, list[Bucket]]], names: Names, *, width: int, columns: int) -> Spec:
-    """Small panels, one per candidate: every sample in time order, as a band from smallest to largest and a middle."""
+    """Small panels, one per candidate: every sample in time order, as a band from smallest to largest and a middle; a
+    thin line stands between rounds."""
     values = [
         {
             "panel": index,
@@ -125,9 +127,9 @@ def time_order(rows: Sequence[tuple[Candidate, list[Bucket]]], names: Names, *, 
             "width": (width - columns * (AXIS + 16)) // columns,
             "height": 62,
             "transform": [{"filter": {"field": "panel", "equal": index}}],
-            "layer": [band, line],
+            "layer": [_edges(buckets, x), band, line],
         }
-        for index, (one, _) in enumerate(rows)
+        for index, (one, buckets) in enumerate(rows)
     ]
     return {
         "$schema": SCHEMA,
@@ -140,3 +142,14 @@ def time_order(rows: Sequence[tuple[Candidate, list[Bucket]]], names: Names, *, 
         "spacing": {"row": 16, "column": 14},
         "config": {**CONFIG, "title": {"color": "var(--ink)", "offset": 4}},
     }
+
+
+def _edges(buckets: list[Bucket], x: Spec) -> Spec:
+    """A line in the middle of each gap between rounds."""
+    gaps = [
+        {"position": (last.position + first.position) / 2}
+        for last, first in pairwise(buckets)
+        if last.round != first.round
+    ]
+    mark = {"type": "rule", "strokeWidth": 0.8, "color": "var(--line)", "aria": False}
+    return {"data": {"values": gaps}, "transform": [], "mark": mark, "encoding": {"x": x}}

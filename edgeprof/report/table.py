@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from edgeprof.records import Candidate, Ranking
+from edgeprof.records import Candidate, Ranking, Record, to_json
 from edgeprof.report.words import clean
 
 # What spreadsheets take as the start of a formula, the full-width forms included.
@@ -16,8 +16,8 @@ FORMULA_STARTS = "=+-@\t\r\n＝＋－＠"
 def to_csv(ranking: Ranking) -> str:
     """One line of names, then one line per candidate, in the ranking's order; keys as in `ranking.json`.
 
-    Unknown is an empty field; several reasons are joined by " | ". Text that a spreadsheet could run as a formula
-    begins with an apostrophe; control characters are taken out, so that a line is always one candidate.
+    Unknown is an empty field; several reasons are joined by " | "; what ran is JSON. Text that a spreadsheet could run
+    as a formula begins with an apostrophe; control characters are taken out, so that a line is always one candidate.
     """
     names = ("run", "device", *Candidate.__struct_fields__)
     text = io.StringIO()
@@ -36,6 +36,9 @@ def _field(value: object) -> str | int | float:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return value
-    text = " | ".join(str(part) for part in value) if isinstance(value, tuple) else str(value)
+    if isinstance(value, Record):
+        text = to_json(value).decode()
+    else:
+        text = " | ".join(str(part) for part in value) if isinstance(value, tuple) else str(value)
     dangerous = text.lstrip()[:1] in FORMULA_STARTS if text.strip() else bool(text)
     return ("'" if dangerous else "") + clean(text)

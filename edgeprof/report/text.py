@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from edgeprof.records import Candidate, Ranking
+from edgeprof.records import ADVICE, Candidate, Ranking
 from edgeprof.report.findings import BY, headline
 from edgeprof.report.words import (
     Names,
@@ -40,10 +40,10 @@ def summary(ranking: Ranking) -> str:
         parts += ["\n".join(_table(ranking, names)), _legend(ranking)]
     doubtful = [one for one in ranking.candidates if not one.trusted]
     if doubtful:
-        lines = [
-            f"- {escape(names.full(one))}: {escape('; '.join(one.reasons) or 'no reason given')}" for one in doubtful
-        ]
+        lines = [_doubt(one, names) for one in doubtful]
+        found = dict.fromkeys(reason for one in doubtful for reason in one.reasons if reason in ADVICE)
         parts += ["## Not trusted", "\n".join(lines)]
+        parts += ["\n".join(f"- *{reason}*: {escape(ADVICE[reason])}" for reason in found)] if found else []
     if ranking.failures:
         lines = []
         for failure in ranking.failures:
@@ -51,6 +51,11 @@ def summary(ranking: Ranking) -> str:
             lines.append(f"- {escape(failure_name(failure))} ({failure.stage}): {escape(failure.error)}.{hint}")
         parts += ["## Failed", "\n".join(lines)]
     return "\n\n".join(parts) + "\n"
+
+
+def _doubt(one: Candidate, names: Names) -> str:
+    twice = " (measured twice)" if one.attempts > 1 else ""
+    return f"- {escape(names.full(one))}{twice}: {escape('; '.join(one.reasons) or 'no reason given')}"
 
 
 def _lead(ranking: Ranking) -> str:

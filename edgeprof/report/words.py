@@ -68,6 +68,11 @@ def percent_span(low: float | None, high: float | None) -> str:
     return "no interval" if low is None or high is None else f"{percent(low)} to {percent(high)}"
 
 
+def share(value: float) -> str:
+    """A share as people write it: 1%, 0.5%, 12.5%."""
+    return f"{100 * value:.3g}%"
+
+
 def megabytes(size: int | None) -> str:
     """Bytes in MB (10^6), without the unit."""
     return UNKNOWN if size is None else number(size / 1e6)
@@ -108,7 +113,14 @@ class Names:
 
     def short(self, one: Candidate, length: int = 40) -> str:
         """The same, cut to fit a plot."""
-        tail = " · ".join(part for part in (self.variant(one), one.exporter, f"{one.threads}t") if part)
+        return self._cut(one, length, f"{one.threads}t")
+
+    def file(self, one: Candidate, length: int = 40) -> str:
+        """Without the threads: the file, cut to fit a plot."""
+        return self._cut(one, length)
+
+    def _cut(self, one: Candidate, length: int, *more: str) -> str:
+        tail = " · ".join(part for part in (self.variant(one), one.exporter, *more) if part)
         room = max(12, length - len(tail) - 3)
         return f"{shorten(one.model, room)} · {shorten(tail, max(12, length - 15))}"
 

@@ -14,29 +14,37 @@ from edgeprof.report.page import page
 from edgeprof.report.table import to_csv
 from edgeprof.report.text import summary
 
+FILES = {"json": "ranking.json", "csv": "ranking.csv", "markdown": "summary.md", "html": "report.html"}
+"""The names of the files of a report."""
 
-def write_reports(ranking: Ranking, measurements: Sequence[Measurement], folder: Path) -> dict[str, Path]:
-    """Write `ranking.json`, `ranking.csv`, `summary.md` and `report.html` into `folder` (made if missing).
+
+def render(ranking: Ranking, measurements: Sequence[Measurement]) -> dict[str, bytes]:
+    """The files of a report under the keys of `FILES`: the same records give the same bytes.
 
     Args:
         measurements: those behind the ranking; the page shows their samples in time order. Those of cells that are
             not in the ranking are left out.
+    """
+    return {
+        "json": to_json(ranking, indent=2) + b"\n",
+        "csv": to_csv(ranking).encode(),
+        "markdown": summary(ranking).encode(),
+        "html": page(ranking, measurements).encode(),
+    }
 
-    Returns: the files under the names "json", "csv", "markdown" and "html".
+
+def write_reports(ranking: Ranking, measurements: Sequence[Measurement], folder: Path) -> dict[str, Path]:
+    """Write the files of `render` into `folder` (made if missing).
+
+    Returns: the files under the keys of `FILES`.
 
     Raises:
         UsageError: the folder cannot be written.
         RecordError: the disk is full or fails.
     """
-    made = {
-        "json": ("ranking.json", to_json(ranking, indent=2) + b"\n"),
-        "csv": ("ranking.csv", to_csv(ranking).encode()),
-        "markdown": ("summary.md", summary(ranking).encode()),
-        "html": ("report.html", page(ranking, measurements).encode()),
-    }
     written = {}
-    for kind, (name, data) in made.items():
-        written[kind] = folder / name
+    for kind, data in render(ranking, measurements).items():
+        written[kind] = folder / FILES[kind]
         _write_whole(written[kind], data)
     return written
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from edgeprof.records import DeviceFacts, Method, Record
+from edgeprof.records import DeviceFacts, Method, Operator, Ran, Record, Telemetry
 
-PROTOCOL = 1
+PROTOCOL = 2
 
-ErrorClass = Literal["crash", "hang", "error", "nan", "outputs_wrong", "missing_runtime"]
+ErrorClass = Literal["crash", "hang", "error", "nan", "outputs_wrong", "missing_runtime", "fallback", "cores"]
 
 # --- calls
 
@@ -34,6 +34,8 @@ class CellPlan(Record):
     threads: int
     cores: tuple[int, ...] | None
     """Cores to bind the process to; None: any."""
+    provider: str | None
+    """Where the graph is to run, see `records.Device.providers`; None: on the processor."""
     files: dict[str, str]
     """Conventional name -> path on the device."""
     samples: str | None
@@ -48,6 +50,8 @@ class Step(Record):
     job: str
     round: int
     position: int
+    look: bool
+    """Whether to ask the runtime afterwards what ran (`records.Ran`)."""
 
 
 class Measure(Record, tag_field="call", tag="measure"):
@@ -56,6 +60,16 @@ class Measure(Record, tag_field="call", tag="measure"):
     method: Method
     cells: dict[str, CellPlan]
     rounds: tuple[Step, ...]
+
+
+class Profile(Record, tag_field="call", tag="operators"):
+    """Where does the time go? A pass of its own over one cell."""
+
+    job: str
+    cell: CellPlan
+    inferences: int
+    timeout_s: float
+    allow_fallback: bool = False
 
 
 class Inspect(Record, tag_field="call", tag="inspect"):
@@ -67,7 +81,7 @@ class Inspect(Record, tag_field="call", tag="inspect"):
     timeout_s: float
 
 
-Call = Hello | AskFacts | Inspect | Measure
+Call = Hello | AskFacts | Inspect | Measure | Profile
 
 # --- events
 
@@ -120,6 +134,11 @@ class Measured(Record, tag_field="event", tag="round"):
     first_ns: int
     warmup_ns: tuple[int, ...]
     samples_ns: tuple[int, ...]
+    call_ns: tuple[int, ...]
+    process_ns: int
+    canary_ns: tuple[int, ...]
+    telemetry: Telemetry | None
+    ran: Ran | None
     peak_rss_bytes: int | None
     model_rss_bytes: int | None
     runs_on: str
@@ -127,6 +146,16 @@ class Measured(Record, tag_field="event", tag="round"):
     threads_used: int
     output_diff: float | None
     involuntary_switches: int | None
+
+
+class Profiled(Record, tag_field="event", tag="operators"):
+    """Time by operator; the fields mean what they mean in `records.Operators`."""
+
+    job: str
+    source: str
+    inferences: int
+    inference_ns: int
+    operators: tuple[Operator, ...]
 
 
 class Failed(Record, tag_field="event", tag="failed"):
@@ -156,4 +185,4 @@ class Misunderstood(Record, tag_field="event", tag="error"):
     message: str
 
 
-Event = HelloBack | Facts | Inspected | Started | Measured | Failed | Done | Misunderstood
+Event = HelloBack | Facts | Inspected | Started | Measured | Profiled | Failed | Done | Misunderstood

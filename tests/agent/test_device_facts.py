@@ -67,3 +67,22 @@ def test_this_machine() -> None:
     assert found.cores == len(os.sched_getaffinity(0))
     assert found.clock_resolution_ns is not None
     assert found.clock_resolution_ns > 0
+
+
+def test_cores_are_grouped_by_kind_the_slowest_first(tmp_path: Path) -> None:
+    cores = dict.fromkeys((0, 1, 2, 3), ("0xd05", 400, 1400000)) | dict.fromkeys((4, 5), ("0xd0b", 1024, 2200000))
+    files = {"proc/cpuinfo": "".join(f"processor\t: {n}\nCPU part\t: {part}\n\n" for n, (part, _, _) in cores.items())}
+    for n, (_, capacity, khz) in cores.items():
+        files[f"sys/devices/system/cpu/cpu{n}/cpu_capacity"] = f"{capacity}\n"
+        files[f"sys/devices/system/cpu/cpu{n}/cpufreq/cpuinfo_max_freq"] = f"{khz}\n"
+    found = facts.clusters(tree(tmp_path, files), [0, 1, 2, 3, 4, 5])
+    assert found == [
+        {"cores": [0, 1, 2, 3], "cpu": "Cortex-A55", "max_mhz": 1400.0, "capacity": 400},
+        {"cores": [4, 5], "cpu": "Cortex-A76", "max_mhz": 2200.0, "capacity": 1024},
+    ]
+    # Cores that may not be used do not count.
+    assert facts.clusters(str(tmp_path), [4])[0]["cores"] == [4]
+
+
+def test_cores_of_which_nothing_is_known_are_of_one_kind(tmp_path: Path) -> None:
+    assert facts.clusters(str(tmp_path), [0, 1]) == [{"cores": [0, 1], "cpu": None, "max_mhz": None, "capacity": None}]

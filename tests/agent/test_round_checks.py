@@ -29,7 +29,7 @@ def kept(outputs: Floats) -> Kept:
 
 def model(*shapes: tuple[int | None, ...], dtype: str = "float32") -> Model:
     infos = tuple(TensorInfo(f"x{place}", shape, dtype) for place, shape in enumerate(shapes))
-    return Model(infos, (TensorInfo("y", (1, 3), "float32"),), lambda arrays: arrays, "x", "fp32", 1, "1")
+    return Model(infos, (TensorInfo("y", (1, 3), "float32"),), lambda arrays: arrays, "x", "fp32", 1, "1", int, dict)
 
 
 WANT = np.array([[0, 1, 2], [4, 2, 0]], np.float32)  # spread 4

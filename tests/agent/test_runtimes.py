@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
 import tiny_models
+from msgspec import convert
 
 from edgeprof.agent import runtimes
-from edgeprof.agent.runtimes import MissingRuntimeError, Model, ModelError, open_model
-from edgeprof.records import Format
+from edgeprof.agent.runtimes import MissingRuntimeError, Model, ModelError, executed, open_model
+from edgeprof.records import Format, Ran
 
 FORMATS: tuple[Format, ...] = get_args(Format)
 
@@ -50,6 +52,48 @@ def test_what_openvino_executes_is_read_back() -> None:
     """A processor without half precision takes another one for fp16; whatever it takes is told."""
     executed = opened("openvino", precision="fp16").precision
     assert executed in {"fp16", "bf16", "fp32"}
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_the_runtimes_own_call_is_timed_within_a_run(format: Format) -> None:
+    model, ins = opened(format), tiny_models.inputs(format)
+    begin = time.perf_counter_ns()
+    model.run([ins[:1]])
+    whole = time.perf_counter_ns() - begin
+    first = model.call_ns()
+    assert 0 < first < whole
+    calls = set()
+    for _ in range(20):
+        model.run([ins[:1]])
+        calls.add(model.call_ns())
+    assert len(calls) > 1  # it is the last run's, not the first one's
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_what_ran_is_told_by_the_runtime(format: Format) -> None:
+    """A file of floats: one convolution and one product, all in fp32 and all where it was asked to."""
+    model = opened(format)
+    model.run([tiny_models.inputs(format)[:1]])
+    ran = convert(model.ran(), Ran)
+    assert ran.provider == model.runs_on
+    assert ran.nodes is not None
+    assert ran.nodes >= 3
+    assert (ran.on_provider, ran.partitions, ran.precisions) == (ran.nodes, 1, {"fp32": 2})
+    assert executed("fp32", model.ran()) == "fp32"
+
+
+def test_a_model_that_does_nothing_tells_nothing() -> None:
+    model = open_model("noop", {}, 1, "fp32")
+    assert model.run([np.zeros(1)])[0].shape == (1,)
+    assert 0 <= model.call_ns() < 10**9
+    assert convert(model.ran(), Ran).nodes is None
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("threads", [0, -1])
+def test_no_threads_is_refused_not_taken_for_all_of_them(format: Format, threads: int) -> None:
+    with pytest.raises(ModelError, match=f"threads must be 1 or more, asked are {threads}"):
+        opened(format, threads=threads)
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -92,11 +136,13 @@ def test_files_that_do_not_fit_the_format_are_named(tmp_path: Path) -> None:
     for files, text in [
         ({}, "exactly one .onnx file, here are: none"),
         ({"a.onnx": path, "b.onnx": path}, r"here are: a\.onnx, b\.onnx"),
-        ({"a.onnx": path, "a.data": path}, r"from \.onnx alone"),
+        ({"a.onnx": path, "../a.data": path}, r"must lie beside the model, this does not: '../a\.data'"),
         ({"a.onnx": str(tmp_path / "gone")}, "does not exist"),
     ]:
         with pytest.raises(ModelError, match=text):
             open_model("onnx", files, 1, "fp32")
+    with pytest.raises(ModelError, match=r"tflite runs from \.tflite alone, here are: a\.data, a\.tflite"):
+        open_model("tflite", {"a.tflite": path, "a.data": path}, 1, "fp32")
     with pytest.raises(ModelError, match="unknown format 'tensorrt'"):
         open_model("tensorrt", {}, 1, "fp32")
 

@@ -26,11 +26,20 @@ WAIT_S = 5.0
 
 
 def noop(samples: str | None = None) -> CellPlan:
-    return CellPlan(format="noop", precision="fp32", threads=1, cores=None, files={}, samples=samples, wrong_above=None)
+    return CellPlan(
+        format="noop",
+        precision="fp32",
+        threads=1,
+        cores=None,
+        provider=None,
+        files={},
+        samples=samples,
+        wrong_above=None,
+    )
 
 
-def rounds(channel: LocalChannel, plan: CellPlan, method: Method) -> list[Measured]:
-    steps = tuple(Step(job="noop", round=number, position=number) for number in range(method.rounds))
+def rounds(channel: LocalChannel, plan: CellPlan, method: Method, count: int = ROUNDS) -> list[Measured]:
+    steps = tuple(Step(job="noop", round=number, position=number, look=False) for number in range(count))
     channel.send(Measure(method=method, cells={"noop": plan}, rounds=steps))
     found: list[Measured] = []
     while not isinstance(event := channel.receive(method.timeout_s + 30), Done):
@@ -53,19 +62,21 @@ def test_the_cost_of_a_sample_and_of_waiting(tmp_path: Path, capsys: pytest.Capt
     with LocalConnection(Device(name="localhost", transport="local"), store) as connection:
         channel = connection.start_agent()
         # As many samples as a block may have, of a model that takes no time: the loop is all there is.
-        dense = Method(rounds=ROUNDS, warmup_s=0.0, warmup_min=500, block_s=0.0, block_min=100_000, block_max=100_000)
+        dense = Method(warmup_s=0.0, warmup_min=500, block_s=0.0, block_min=100_000, block_max=100_000)
         began = time.perf_counter()
         found = rounds(channel, noop(str(samples)), dense)
         per_round = (time.perf_counter() - began) / ROUNDS
         inside = statistics.median(statistics.median(one.samples_ns) for one in found)
         p99 = max(sorted(one.samples_ns)[int(0.99 * len(one.samples_ns))] for one in found)
         # The whole loop, keeping the outputs included: a block bounded by time instead.
-        timed = Method(rounds=ROUNDS, warmup_s=0.0, warmup_min=500, block_s=0.2, block_min=1, block_max=10**7)
+        timed = Method(warmup_s=0.0, warmup_min=500, block_s=0.2, block_min=1, block_max=10**7)
         whole = statistics.median(0.2e9 / len(one.samples_ns) for one in rounds(channel, noop(str(samples)), timed))
         # Waiting: one long block, with nothing else to do for supervisor and host.
-        quiet = Method(rounds=1, warmup_s=0.0, warmup_min=1, block_s=WAIT_S, block_min=1, block_max=10**8)
+        quiet = Method(warmup_s=0.0, warmup_min=1, block_s=WAIT_S, block_min=1, block_max=10**8)
         before, here, clock = processor_s(channel.pid), time.process_time(), time.perf_counter()
-        channel.send(Measure(method=quiet, cells={"noop": noop()}, rounds=(Step(job="noop", round=0, position=0),)))
+        channel.send(
+            Measure(method=quiet, cells={"noop": noop()}, rounds=(Step(job="noop", round=0, position=0, look=False),))
+        )
         time.sleep(WAIT_S - 0.5)  # the block is still going on
         waited = time.perf_counter() - clock
         agent, host = processor_s(channel.pid) - before, time.process_time() - here

@@ -66,7 +66,7 @@ def test_the_ranking_holds_every_format_and_every_key_of_the_contract(done: Done
         assert one["top1_low"] <= one["top1"] <= one["top1_high"]
         assert one["threads"] == 1
         assert one["precision_executed"] == "fp32"
-        assert one["rounds"] == 3
+        assert one["rounds"] == 5
         assert one["peak_rss_bytes"] > 1_000_000
     tops = {one["top1"] for one in candidates}
     assert len(tops) == 1, "three exports of one checkpoint agree on every test image, so they score alike"
@@ -232,7 +232,9 @@ def test_a_reader_that_goes_away_or_a_full_stdout_is_no_traceback(done: Done, ar
         timeout=60,
         check=False,
     )
-    assert (closed.returncode, "Traceback" in closed.stderr) == (0, False), closed.stderr
+    # A choice may find nothing to trust on a busy machine, which is an answer.
+    fine = (0, 1) if arguments[0] == "choose" else (0,)
+    assert (closed.returncode in fine, "Traceback" in closed.stderr) == (True, False), closed.stderr
 
 
 def test_a_run_that_measured_nothing_does_not_hide_the_one_before(done: Done, tmp_path: Path) -> None:

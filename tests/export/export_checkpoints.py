@@ -29,6 +29,8 @@ class Told:
 
     def start(self, stage: str, total: float) -> None: ...
 
+    def expect(self, stage: str, left: float) -> None: ...
+
     def advance(self, stage: str, done: float = 1.0, detail: str = "") -> None:
         assert (stage, done) == ("export", 1)
         self.details.append(detail)

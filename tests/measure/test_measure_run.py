@@ -36,6 +36,9 @@ class Watched(Silent):
         assert stage == "profile"
         self.total = total
 
+    def expect(self, stage: str, left: float) -> None:
+        self.total = self.done + left
+
     def advance(self, stage: str, done: float = 1.0, detail: str = "") -> None:
         self.done += done
         self.at(int(self.done))
@@ -54,8 +57,10 @@ class Bench:
         self.store = Store(root)
         self.connection = LocalConnection(HERE, self.store)
 
-    def run(self, artifacts: list[Artifact], name: str = "r1", **method: Any) -> Run:
-        """A run of all that can be measured of the artifacts."""
+    def run(self, artifacts: list[Artifact], name: str = "r1", rounds: int | None = None, **method: Any) -> Run:
+        """A run of all that can be measured of the artifacts; `rounds` of each, or as the method says."""
+        if rounds is not None:
+            method |= {"min_rounds": rounds, "max_rounds": rounds}
         found = facts(self.connection)
         planned, failures = cells(artifacts, HERE, found)
         assert failures == []
@@ -161,7 +166,7 @@ def test_an_agent_that_dies_always_is_given_up_with_a_link_error(
 ) -> None:
     artifacts = bench.stand_ins("echo")
     run = bench.run(artifacts)
-    monkeypatch.setattr("edgeprof.measure.run.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("edgeprof.measure.session.time.sleep", lambda seconds: None)
     script = tmp_path / "python"
     script.write_text(f'#!/bin/sh\n"{sys.executable}" "$@" & sleep 1; kill -9 $$\n')
     script.chmod(0o755)
@@ -188,7 +193,7 @@ def test_a_cell_that_fails_is_a_failure_and_the_others_are_measured(bench: Bench
     assert "SIGSEGV" in crash.error
     assert crash.error.endswith("its last words: kernel 7 failed")
     assert all(one.stage == "profile" and not one.transient and one.identity.threads == 1 for one in failures)
-    assert (progress.total, progress.done) == (10, 10)
+    assert (progress.total, progress.done) == (2, 2)
     assert set(bench.collect(run)) == {"echo"}
     assert bench.store.all(Failure.KIND, Failure, run=run.run) == failures
 
@@ -200,7 +205,58 @@ def test_a_failure_that_stays_is_not_tried_again_and_one_that_may_pass_is(bench:
     assert first == {"raise": False, "killed": True}
     again = Watched()
     assert [one.identity.model for one in bench.measure(run, artifacts, again)] == ["killed"]
-    assert again.total == 2
+    assert again.done == 0
+
+
+def test_a_cell_is_measured_until_it_is_precise_enough(bench: Bench) -> None:
+    """The stop rule through the real agent: a loose precision stops at the fewest rounds, a tight one at the most."""
+    artifacts = bench.stand_ins("echo")
+    loose = bench.run(artifacts, name="loose", min_rounds=7, max_rounds=30, precision=0.99)
+    assert bench.measure(loose, artifacts) == []
+    assert len(bench.rounds(loose)) == 7
+    tight = bench.run(artifacts, name="tight", min_rounds=7, max_rounds=9, precision=1e-9, again=True)
+    progress = Watched()
+    assert bench.measure(tight, artifacts, progress) == []
+    found = bench.rounds(tight)
+    # Twice: it can be trusted after neither attempt.
+    assert sorted(one.attempt for one in found) == [0] * 9 + [1] * 9
+    assert [one.round for one in found] == list(range(18))
+    measurement = bench.collect(tight)["echo"]
+    assert measurement.attempts == 2
+    assert "interval wide" in measurement.reasons
+    assert (progress.total, progress.done) == (18, 18)
+
+
+def test_an_interrupted_second_attempt_is_taken_up(bench: Bench) -> None:
+    artifacts = bench.stand_ins("echo")
+    run = bench.run(artifacts, min_rounds=2, max_rounds=2, precision=1e-9, again=True)
+
+    def interrupt(done: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bench.measure(run, artifacts, Watched(interrupt))
+    assert bench.measure(run, artifacts) == []
+    assert [(one.round, one.attempt) for one in bench.rounds(run)] == [(0, 0), (1, 0), (2, 1), (3, 1)]
+
+
+def test_what_ran_is_asked_once_and_telemetry_always(real: Bench) -> None:
+    artifacts = [tiny_models.real_artifact(real.store, "onnx")]
+    run = real.run(artifacts, rounds=3)
+    assert real.measure(run, artifacts) == []
+    found = real.rounds(run)
+    assert [one.ran is not None for one in found] == [True, False, False]
+    ran = found[0].ran
+    assert ran is not None
+    assert (ran.provider, ran.precisions) == ("CPUExecutionProvider", {"fp32": 2})
+    for one in found:
+        assert len(one.call_ns) == len(one.samples_ns)
+        assert all(call <= sample for call, sample in zip(one.call_ns, one.samples_ns, strict=True))
+        assert len(one.canary_ns) == 20
+        assert one.telemetry is not None
+        assert one.telemetry.elapsed_ns >= sum(one.samples_ns)
+        assert one.process_ns > one.telemetry.elapsed_ns
 
 
 def test_outputs_that_differ_a_little_are_measured_but_not_trusted(bench: Bench) -> None:

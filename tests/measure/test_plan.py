@@ -1,15 +1,15 @@
-"""Which cells there are, and in what order their rounds are measured."""
+"""Which cells there are."""
 
 from __future__ import annotations
 
 import msgspec
 import pytest
 import tiny_models
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from edgeprof.measure import cells, order
-from edgeprof.records import Artifact, Cell, Device, DeviceFacts, Identity, Method
+from edgeprof.errors import UsageError
+from edgeprof.measure import cells
+from edgeprof.measure.plan import bound_cores
+from edgeprof.records import Artifact, Cluster, Device, DeviceFacts
 from edgeprof.store import Store
 
 FACTS = DeviceFacts(
@@ -58,7 +58,7 @@ def test_more_threads_than_cores_is_a_failure_never_changed(artifact: Artifact) 
     assert failures[0].identity.threads == 8
     assert "devices/pi.toml" in (failures[0].hint or "")
     _, failures = cells([artifact], device(threads=(2,), cores=(0,)), FACTS)
-    assert failures[0].error == "2 threads were asked for, its cores list names 1 core"
+    assert failures[0].error == "2 threads were asked for, its cores setting names 1 core"
 
 
 def test_a_runtime_that_the_device_lacks_fails_its_format_alone(artifact: Artifact) -> None:
@@ -82,42 +82,25 @@ def test_the_same_bytes_under_two_identities_are_two_cells(artifact: Artifact) -
     assert made[0].job == f"{artifact.artifact_sha[:12]}-t1"
 
 
-def some_cells(count: int) -> list[Cell]:
-    return [
-        Cell(
-            job=f"{number:012x}-t1",
-            identity=Identity(model=str(number)),
-            artifact_sha=str(number),
-            format="onnx",
-            precision="fp32",
-            threads=1,
-        )
-        for number in range(count)
-    ]
+def test_a_kind_of_core_is_found_by_its_speed(artifact: Artifact) -> None:
+    little = Cluster(cores=(0, 1, 2, 3), cpu="Cortex-A53", max_mhz=1400.0, capacity=400)
+    big = Cluster(cores=(4, 5), cpu="Cortex-A73", max_mhz=2200.0, capacity=1024)
+    facts = msgspec.structs.replace(FACTS, cores=6, clusters=(little, big))
+    assert bound_cores(device(cores="big"), facts) == (4, 5)
+    assert bound_cores(device(cores="little"), facts) == (0, 1, 2, 3)
+    assert bound_cores(device(cores=(3, 1, 1)), facts) == (1, 3)
+    assert bound_cores(device(), facts) is None
+    made, _ = cells([artifact], device(threads=("all",), cores="big"), facts)
+    assert [cell.threads for cell in made] == [2]
 
 
-@settings(deadline=None)
-@given(count=st.integers(1, 12), rounds=st.integers(1, 6), seed=st.integers(0, 1000), data=st.data())
-def test_what_is_left_of_an_interrupted_run_keeps_its_order(
-    count: int, rounds: int, seed: int, data: st.DataObject
-) -> None:
-    made, method = some_cells(count), Method(rounds=rounds, order_seed=seed)
-    whole = order(made, method, [])
-    assert [place.position for place in whole] == list(range(count * rounds))
-    for number in range(rounds):
-        block = whole[number * count : (number + 1) * count]
-        assert {place.round for place in block} == {number}
-        assert {place.job for place in block} == {cell.job for cell in made}
-    done = data.draw(st.sets(st.sampled_from([(place.job, place.round) for place in whole])))
-    left = [place for place in whole if (place.job, place.round) not in done]
-    shuffled = data.draw(st.permutations(made))
-    assert order(shuffled, method, done) == left
+def test_a_kind_of_core_is_refused_where_there_is_only_one(artifact: Artifact) -> None:
+    with pytest.raises(UsageError, match="only one kind of core"):
+        cells([artifact], device(cores="big"), FACTS)
 
 
-def test_rounds_differ_in_their_order_and_seeds_too() -> None:
-    """Else the same neighbour would always warm the machine for the next."""
-    made = some_cells(9)
-    places = order(made, Method(rounds=4), [])
-    orders = {tuple(place.job for place in places if place.round == number) for number in range(4)}
-    assert len(orders) == 4
-    assert places != order(made, Method(rounds=4, order_seed=1), [])
+def test_a_cell_knows_the_provider_that_the_device_file_asks_for(artifact: Artifact) -> None:
+    made, _ = cells([artifact], device(threads=(1,), providers={"onnx": "CUDAExecutionProvider"}), FACTS)
+    assert [cell.provider for cell in made] == ["CUDAExecutionProvider"]
+    made, _ = cells([artifact], device(threads=(1,), providers={"openvino": "GPU"}), FACTS)
+    assert [cell.provider for cell in made] == [None]

@@ -11,7 +11,7 @@ from rank_records import FACTS, RUN, artifact, measurement
 
 from edgeprof.errors import RecordError, UsageError
 from edgeprof.rank import ORDERS, ranking
-from edgeprof.records import Failure, Identity, Measurement
+from edgeprof.records import Failure, Identity, Measurement, Operators, Ran
 
 STEADY = [[1.0, 1.01, 1.02]] * 5
 
@@ -133,6 +133,56 @@ def test_rounds_on_different_providers_are_all_named() -> None:
     rounds = [r if r.round else type(r)(**{**_fields(r), "runs_on": "GPU"}) for r in one.rounds]
     found = ranking(RUN, [measurement("a", STEADY, rounds=tuple(rounds))], [artifact("sha-a")], [])
     assert found.candidates[0].runs_on == "GPU / CPU"
+
+
+def test_cold_start_has_its_own_interval_and_the_runtimes_own_call_its_own_median() -> None:
+    """Seven rounds: the interval of one number a round is from the smallest to the largest."""
+    rounds = [
+        type(one)(**{**_fields(one), "load_ns": (10 + n) * 1_000_000, "first_ns": (5 + n) * 1_000_000})
+        for n, one in enumerate(measurement("a", blocks(1.0, rounds=7)).rounds)
+    ]
+    (one,) = ranking(
+        RUN, [measurement("a", STEADY, rounds=tuple(rounds), attempts=2)], [artifact("sha-a")], []
+    ).candidates
+    assert (one.load_low_ms, one.load_ms, one.load_high_ms) == (10.0, 13.0, 16.0)
+    assert (one.first_low_ms, one.first_ms, one.first_high_ms) == (5.0, 8.0, 11.0)
+    assert one.call_ms == pytest.approx(0.9 * one.median_ms)
+    assert one.attempts == 2
+
+
+def test_a_runtime_that_does_not_tell_its_own_call_has_none() -> None:
+    rounds = tuple(type(one)(**{**_fields(one), "call_ns": ()}) for one in measurement("a", STEADY).rounds)
+    found = ranking(RUN, [measurement("a", STEADY, rounds=rounds)], [artifact("sha-a")], [])
+    assert found.candidates[0].call_ms is None
+
+
+def test_few_samples_have_no_99th_percentile_but_a_reason() -> None:
+    (one,) = ranking(RUN, [measurement("a", STEADY)], [artifact("sha-a")], []).candidates
+    assert (one.p99_ms, one.p99_high_ms) == (None, None)
+    assert "662" in (one.p99_reason or "")
+
+
+def test_what_ran_is_that_of_the_first_round_that_tells() -> None:
+    found = Ran(provider="CPU", nodes=3, on_provider=2, partitions=2, precisions={"fp32": 3}, source="profile")
+    rounds = tuple(
+        type(one)(**{**_fields(one), "ran": found if one.round == 1 else None})
+        for one in measurement("a", STEADY).rounds
+    )
+    cells = [measurement("a", STEADY, rounds=rounds), measurement("b", blocks(9.0))]
+    assert [one.ran for one in ranking(RUN, cells, [artifact("sha-a"), artifact("sha-b")], []).candidates] == [
+        found,
+        None,
+    ]
+
+
+def test_operators_follow_the_candidates_and_those_of_others_are_left_out() -> None:
+    def operators(job: str) -> Operators:
+        return Operators(run="r1", job=job, source="profile", inferences=9, inference_ns=1, operators=())
+
+    cells = [measurement("a", blocks(9.0)), measurement("b", blocks(1.0))]
+    files = [artifact("sha-a"), artifact("sha-b")]
+    found = ranking(RUN, cells, files, [], operators=[operators("a"), operators("failed"), operators("b")])
+    assert [one.job for one in found.operators] == ["b", "a"]
 
 
 def _fields(record: Any) -> dict[str, Any]:

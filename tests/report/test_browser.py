@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 from report_records import MODELS, study
 
+from edgeprof.records import Operator, Ran
 from edgeprof.report import write_reports
 
 ARGUMENTS = [
@@ -84,8 +85,42 @@ def test_it_opens_quietly_and_shows_the_ranking(visit: Open) -> None:
     assert page.title() == "raspberry-pi: which model to ship (edgeprof)"
     shown = page.locator(ROW).evaluate_all("rows => rows.map(row => row.dataset.job)")
     assert shown == [one.job for one in ranking.candidates]
-    page.locator("summary").click()
+    page.locator("#spread ~ details summary").click()
     assert page.locator("details svg").first.is_visible()
+
+
+def test_the_new_sections_show_their_drawings_and_tables(visit: Open) -> None:
+    """Threads, cold start, details, operators, what ran: for every candidate that has them."""
+    page = visit()
+    ranking, _ = study()
+    for name in ("threads", "operators"):
+        section = page.locator(f"section[aria-labelledby={name}]")
+        assert section.locator("svg:visible").count() >= 1
+        box = section.locator("svg:visible").first.bounding_box()
+        assert box is not None
+        assert box["width"] > 250
+        assert box["height"] > 100
+    assert page.locator("#speedups tbody tr").count() == 9
+    for name in ("cold", "details", "ran"):
+        rows = page.locator(f"section[aria-labelledby={name}] tbody tr")
+        assert rows.count() == len(ranking.candidates)
+    assert page.locator("section[aria-labelledby=operators] article").count() == len(ranking.operators) == 3
+    assert page.locator("section[aria-labelledby=doubts]").inner_text().count("measured twice") == 2
+
+
+def test_the_list_of_operators_opens_and_sorts_by_time(visit: Open) -> None:
+    page = visit()
+    ranking, _ = study()
+    article = page.locator("section[aria-labelledby=operators] article").first
+    assert not article.locator("table").is_visible()
+    article.locator("summary").click()
+    assert article.locator("table").is_visible()
+    assert article.locator("tbody tr").count() == len(ranking.operators[0].operators)
+    article.locator("thead button", has_text="Median").click()
+    cells = article.locator("tbody tr td:nth-child(6)")
+    times = [float(str(value)) for value in cells.evaluate_all("c => c.map(x => x.dataset.value)")]
+    assert times == sorted(times, reverse=True)
+    assert times[0] > times[-1]
 
 
 def test_a_click_sorts_and_a_second_click_turns_the_order(visit: Open) -> None:
@@ -117,10 +152,10 @@ def test_the_keyboard_sorts_too_and_accuracy_starts_with_the_best(visit: Open) -
 
 def test_unknown_values_stay_last_in_both_orders(visit: Open) -> None:
     page = visit()
-    button = page.locator("table.sortable").nth(1).locator("thead button", has_text="p99")
+    button = page.locator("#more thead button", has_text="p99")
     for _ in range(2):
         button.click()
-        cells = page.locator("table.sortable").nth(1).locator("td[data-key=p99_ms]")
+        cells = page.locator("#more td[data-key=p99_ms]")
         unknown = cells.evaluate_all("c => c.map(x => x.dataset.value === '')")
         assert any(unknown)
         assert not all(unknown)
@@ -146,22 +181,32 @@ def test_a_point_tells_its_numbers_and_leads_to_its_row(visit: Open) -> None:
 def test_light_and_dark_differ_and_are_both_legible(visit: Open) -> None:
     look = "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
     point = "getComputedStyle(document.querySelector('#scatter [aria-roledescription=point]')).fill"
+    others = "[...document.querySelectorAll('section[aria-labelledby=threads] svg [stroke^=var], "
+    others += "section[aria-labelledby=operators] svg [fill^=var]')].map(one => getComputedStyle(one).stroke +"
+    others += " getComputedStyle(one).fill)"
     light, dark = visit(color_scheme="light"), visit(color_scheme="dark")
     assert light.evaluate(look) == ["rgb(255, 255, 255)", "rgb(27, 31, 36)"]
     assert dark.evaluate(look) == ["rgb(20, 23, 27)", "rgb(231, 234, 238)"]
     assert light.evaluate(point) != dark.evaluate(point)
     assert light.evaluate(point).startswith("rgb(")  # the drawing's colours are really resolved
+    pairs = list(zip(light.evaluate(others), dark.evaluate(others), strict=True))
+    assert len(pairs) > 40
+    assert all(one != other and "var(" not in one + other for one, other in pairs)
 
 
 @pytest.mark.parametrize("width", [320, 400, 700])
 def test_narrow_pages_scroll_only_within_the_table(visit: Open, width: int) -> None:
     page = visit(width=width)
-    page.locator("summary").click()
+    for summary in page.locator("summary").all():
+        summary.click()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     if width == 400:
         assert page.locator(".scroll").first.evaluate("box => box.scrollWidth > box.clientWidth")
         assert page.locator("#scatter .phone").is_visible()
         assert not page.locator("#scatter .wide").is_visible()
+        threads = page.locator("section[aria-labelledby=threads]")
+        assert threads.locator(".phone").is_visible()
+        assert not threads.locator(".wide").is_visible()
 
 
 def test_paper_is_light_and_holds_everything(visit: Open) -> None:
@@ -171,6 +216,9 @@ def test_paper_is_light_and_holds_everything(visit: Open) -> None:
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.locator("details svg").first.is_visible()
     assert page.locator(ROW).count() == 18
+    for name in ("threads", "cold", "details", "operators", "ran"):
+        assert page.locator(f"section[aria-labelledby={name}]").is_visible()
+    assert not page.locator("table.operators").first.is_visible(), "lists of data stay folded on paper"
     assert len(page.pdf(format="A4")) > 10_000
 
 
@@ -192,8 +240,16 @@ def test_hostile_names_do_not_run(visit: Open, tmp_path: Path) -> None:
         for one in ranking.candidates
     )
     failures = tuple(msgspec.structs.replace(one, error=name, hint=name) for one in ranking.failures)
-    hostile = msgspec.structs.replace(ranking, candidates=rows, failures=failures, run=name, started_at=name)
+    ran = Ran(provider=name, nodes=1, on_provider=1, partitions=1, precisions={name: 1}, source=name)
+    rows = tuple(msgspec.structs.replace(one, ran=ran, p99_ms=None, p99_reason=name) for one in rows)
+    step = Operator(name=name, kind=name, runs_on=name, precision=name, median_ns=1)
+    operators = tuple(msgspec.structs.replace(one, source=name, operators=(step,)) for one in ranking.operators)
+    hostile = msgspec.structs.replace(
+        ranking, candidates=rows, failures=failures, operators=operators, run=name, started_at=name
+    )
     page = visit(write_reports(hostile, measurements, tmp_path)["html"])
+    for summary in page.locator("summary").all():
+        summary.click()
     assert page.evaluate("typeof hacked") == "undefined"
     assert page.locator("img").count() == 0
     page.locator("#scatter .wide [aria-roledescription=point]").first.focus()

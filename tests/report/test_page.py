@@ -11,8 +11,9 @@ import msgspec
 import pytest
 from report_records import MODELS, study
 
-from edgeprof.records import Measurement, Ranking, to_json
+from edgeprof.records import ADVICE, Measurement, Method, Ran, Ranking, to_json
 from edgeprof.report.page import page, row_ids
+from edgeprof.report.words import number, span
 
 HOSTILE = "</script><script>hacked=1</script><img src=x onerror=hacked=1>\"'\u202e{{7*7}}"
 
@@ -66,16 +67,22 @@ def every(ranking: Ranking, **fields: Any) -> Ranking:
     )
 
 
+def without_operators(ranking: Ranking) -> Any:
+    """What the page holds for scripts: the lists of operators stand in its tables alone."""
+    return json.loads(to_json(msgspec.structs.replace(ranking, operators=())))
+
+
 def test_the_numbers_in_the_page_are_those_of_the_json() -> None:
     ranking, measurements = study()
     found = Page(page(ranking, measurements))
-    assert json.loads(found.data) == json.loads(to_json(ranking))
+    assert json.loads(found.data) == without_operators(ranking)
     values = found.values()
     assert list(values) == [one.job for one in ranking.candidates]
     for index, one in enumerate(ranking.candidates, start=1):
         shown = values[one.job]
         assert shown.pop("place") == str(index)
         assert set(shown) == {"threads", "top1", "median_ms", "p90_ms", "size_bytes", "load_ms", "first_ms"} | {
+            "call_ms",
             "p99_ms",
             "peak_rss_bytes",
             "params",
@@ -110,7 +117,7 @@ def test_nothing_in_the_page_asks_the_network() -> None:
     assert "@import" not in text
 
 
-@pytest.mark.parametrize("where", ["names", "texts"])
+@pytest.mark.parametrize("where", ["names", "texts", "runtime"])
 def test_a_hostile_name_stays_text(where: str) -> None:
     ranking, measurements = small()
     if where == "names":
@@ -123,6 +130,18 @@ def test_a_hostile_name_stays_text(where: str) -> None:
             started_at=HOSTILE,
             training=HOSTILE,
             facts=facts,
+        )
+    elif where == "runtime":
+        ran = Ran(
+            provider=HOSTILE, nodes=2, on_provider=1, partitions=1, precisions={HOSTILE: 2, "fp32": 1}, source=HOSTILE
+        )
+        (profile,) = ranking.operators
+        step = msgspec.structs.replace(
+            profile.operators[0], name=HOSTILE, kind=HOSTILE, runs_on=HOSTILE, precision=HOSTILE
+        )
+        ranking = msgspec.structs.replace(
+            every(ranking, ran=ran, precision=HOSTILE, precision_executed=HOSTILE, p99_ms=None, p99_reason=HOSTILE),
+            operators=(msgspec.structs.replace(profile, source=HOSTILE, operators=(step,) * 12),),
         )
     else:
         one = ranking.failures[0]
@@ -137,7 +156,71 @@ def test_a_hostile_name_stays_text(where: str) -> None:
     assert "<script>hacked=1" in found.words  # shown, as text
     assert "\u202e" not in text.replace(found.data, "")
     assert "{{7*7}}" in found.words
-    assert json.loads(found.data) == json.loads(to_json(ranking))
+    assert json.loads(found.data) == without_operators(ranking)
+
+
+def test_every_reason_of_the_closed_list_stands_beside_its_advice_and_twice_is_said() -> None:
+    ranking, _ = small()
+    text = page(every(ranking, trusted=False, reasons=tuple(ADVICE), attempts=2), [])
+    words = " ".join(Page(text).words.split())
+    assert len(ADVICE) >= 14
+    for reason, advice in ADVICE.items():
+        assert f"{reason}: {advice}" in words
+    marks = 2 * len(ranking.candidates)  # in the list and in the details
+    assert words.count("measured twice") == marks + 2  # and in two sentences
+    assert "measured twice" not in Page(page(every(ranking, trusted=True, attempts=1), [])).words
+
+
+def test_how_it_was_measured_tells_what_was_asked_and_whether_it_was_reached() -> None:
+    ranking, measurements = study()
+    words = " ".join(Page(page(ranking, measurements)).words.split())
+    assert "at least 7 and at most 30, until the 95% interval of its median was within 1% to either side" in words
+    assert "or its 12 s were used up" in words
+    narrow = sum(
+        one.median_high_ms - one.median_low_ms <= 0.02 * one.median_ms
+        for one in ranking.candidates
+        if one.median_low_ms is not None and one.median_high_ms is not None
+    )
+    assert 0 < narrow < len(ranking.candidates)
+    assert f" {len(ranking.candidates) - narrow} of 18 did not come that far" in words
+    assert "1 candidate was measured twice" in words
+    easy = msgspec.structs.replace(ranking, method=msgspec.structs.replace(ranking.method, precision=0.3))
+    assert "All of them came that far" in Page(page(easy, [])).words
+    fixed = msgspec.structs.replace(ranking, method=Method(min_rounds=5, max_rounds=5, precision=0.001))
+    assert "measured in 5 rounds; it was asked whether" in Page(page(fixed, [])).words
+    unknown = every(ranking, median_low_ms=None, median_high_ms=None)
+    assert "None of them came that far" in Page(page(unknown, [])).words
+
+
+def test_the_runtimes_own_call_and_cold_start_stand_beside_the_latency() -> None:
+    ranking, measurements = small()
+    one = ranking.candidates[0]
+    text = " ".join(Page(page(ranking, measurements)).words.split())
+    assert one.call_ms is not None
+    assert f"{number(one.median_ms)} {number(one.call_ms)}" in text
+    assert f"{number(one.load_ms)}{span(one.load_low_ms, one.load_high_ms)}" in text
+    assert f"{number(one.first_ms)}{span(one.first_low_ms, one.first_high_ms)}" in text
+    assert "effective samples" in text  # why there is no p99
+
+
+def test_what_ran_is_told_with_its_share_and_what_is_not_known_is_a_dash() -> None:
+    ranking, measurements = small()
+    text = " ".join(Page(page(ranking, measurements)).words.split())
+    assert "XNNPACK 60 of 61 2 fp32 (61) profile of one inference" in text
+    assert "CPU 52 of 52 – fp32 the runtime model" in text
+    bare = " ".join(Page(page(every(ranking, ran=None, precision_executed="bf16"), [])).words.split())
+    assert "– XNNPACK – – bf16asked fp32 –" in bare.replace("–asked 4", "–").replace("–asked 1", "–")
+
+
+def test_sections_without_content_are_not_there() -> None:
+    ranking, measurements = small()
+    one_thread = [one for one in ranking.candidates if one.threads == 1]
+    bare = msgspec.structs.replace(ranking, candidates=tuple(one_thread), operators=())
+    ids = {attrs.get("id") for _, attrs in Page(page(bare, measurements)).tags}
+    assert not {"threads", "operators"} & ids
+    assert {"threads", "operators", "cold", "ran"} <= {
+        attrs.get("id") for _, attrs in Page(page(ranking, measurements)).tags
+    }
 
 
 def test_ready_files_are_shown_without_a_front() -> None:

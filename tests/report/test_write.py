@@ -61,8 +61,8 @@ def test_a_write_that_breaks_off_leaves_the_old_file_and_no_scraps(tmp_path: Pat
     """The kernel stops the write after 1000 bytes, as a full disk would."""
     target = tmp_path / "ranking.json"
     target.write_text("old", encoding="utf-8")
-    here = Path(__file__).parent
-    code = WRITE_BEYOND_THE_LIMIT.format(here=str(here), root=str(here.parent.parent), target=str(target))
+    here = Path(__file__).parent.parent
+    code = WRITE_BEYOND_THE_LIMIT.format(here=str(here), root=str(here.parent), target=str(target))
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=dict(os.environ)
     )

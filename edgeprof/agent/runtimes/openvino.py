@@ -1,61 +1,147 @@
-"""OpenVINO, CPU plugin."""
+"""OpenVINO."""
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import Any, Dict, List, Optional, Tuple
 
-from .model import Arrays, Model, ModelError, TensorInfo
+from .model import Arrays, FallbackError, Model, ModelError, Shapes, TensorInfo, fitted
+from .ran import partitions, precisions, untold, word
 
+CPU = "CPU"
 # What to execute in -> the plugin's hint. An int8 file runs its quantized layers in int8 whatever the hint; the rest
 # runs in the hint's type.
-_HINTS = {"fp32": "f32", "fp16": "f16", "int8": "f32", "dynamic-int8": "f32"}
+_HINTS = {"fp32": "f32", "fp16": "f16", "int8": "f32", "dynamic-int8": "f32", "as in the file": "f32"}
 _EXECUTED = {"f32": "fp32", "f16": "fp16", "bf16": "bf16"}
+# Plugins that choose among devices, and then threads and precision, by themselves.
+_CHOOSERS = ("AUTO", "MULTI", "HETERO", "BATCH")
+# In the executed graph, nodes that hand over and lay out data.
+_MOVES = ("Input", "Output", "Const", "Reorder")
 
 
-def open_openvino(ov: Any, xml: str, weights: str, threads: int, precision: str) -> Model:
-    hint = _HINTS.get(precision)
-    if hint is None:
-        raise ModelError("unknown precision %r" % precision)
-    core = ov.Core()
-    compiled = core.compile_model(
-        # Without the weights' path the plugin would look for a file named like the .xml.
-        core.read_model(xml, weights=weights),
-        "CPU",
-        {
-            "PERFORMANCE_HINT": "LATENCY",
-            "NUM_STREAMS": "1",
-            "INFERENCE_NUM_THREADS": threads,
-            # Left alone, an fp32 file is executed in bf16 where the CPU can.
-            "INFERENCE_PRECISION_HINT": hint,
-            # Left alone, the plugin binds its threads to cores of its own choice, which the other runtimes do not.
-            "ENABLE_CPU_PINNING": False,
-        },
-    )
+def open_openvino(
+    ov: Any,
+    xml: str,
+    weights: str,
+    threads: int,
+    precision: str,
+    provider: Optional[str],
+    shapes: Optional[Shapes],
+    allow_fallback: bool,
+) -> Model:
+    compiled = compile_model(ov, xml, weights, threads, precision, provider, allow_fallback)
+    infos = tuple(_info(port) for port in compiled.inputs)
+    fitted(infos, shapes)
     request = compiled.create_infer_request()
     places = range(len(compiled.outputs))
     tensor, set_input, infer, output = ov.Tensor, request.set_input_tensor, request.infer, request.get_output_tensor
+    clock = time.perf_counter_ns
+    took = [0]
 
     def run(arrays: Arrays) -> Arrays:
         for place, array in enumerate(arrays):
             set_input(place, tensor(array, shared_memory=True))
+        begin = clock()
         infer(share_outputs=True)
+        took[0] = clock() - begin
         return [output(place).data for place in places]
 
-    taken = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
-    executed = _EXECUTED.get(taken, taken)
-    if taken == hint:
-        executed = precision
-    elif "int8" in precision:
-        executed = "%s+%s" % (precision, executed)
+    runs_on = ", ".join(str(one) for one in compiled.get_property("EXECUTION_DEVICES"))
     return Model(
-        inputs=tuple(_info(port) for port in compiled.inputs),
+        inputs=infos,
         outputs=tuple(_info(port) for port in compiled.outputs),
         run=run,
-        runs_on=", ".join(str(one) for one in compiled.get_property("EXECUTION_DEVICES")),
-        precision=executed,
-        threads=int(compiled.get_property("INFERENCE_NUM_THREADS")),
+        runs_on=runs_on,
+        precision=_hinted(compiled, precision),
+        # Only the CPU's plugin has threads to tell of.
+        threads=int(compiled.get_property("INFERENCE_NUM_THREADS")) if runs_on == CPU else threads,
         version=str(ov.get_version()).split("-")[0],
+        call_ns=lambda: took[0],
+        ran=lambda: _ran(compiled, runs_on),
     )
+
+
+def compile_model(
+    ov: Any,
+    xml: str,
+    weights: str,
+    threads: int,
+    precision: str,
+    provider: Optional[str],
+    allow_fallback: bool,
+    count_time: bool = False,
+) -> Any:
+    """The file compiled for a device, for one stream of so many threads.
+
+    Args:
+        provider: the device; None: the processor.
+        count_time: have each request time its operators.
+
+    Raises:
+        FallbackError: OpenVINO has no such device, and running on the processor is not allowed.
+    """
+    hint = _HINTS.get(precision)
+    if hint is None:
+        raise ModelError("unknown precision %r" % precision)
+    core, device = ov.Core(), provider or CPU
+    if device.split(":")[0] in _CHOOSERS:
+        raise ModelError("%s chooses where a graph runs by itself: name the device" % device)
+    devices = [str(one) for one in core.available_devices]
+    if device not in devices + [one.split(".")[0] for one in devices]:
+        if not allow_fallback:
+            text = "OpenVINO %s has no device %s here; it has: %s"
+            raise FallbackError(text % (str(ov.get_version()).split("-")[0], device, ", ".join(devices)))
+        device = CPU
+    options: Dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        # Left alone, an fp32 file is executed in bf16 where the CPU can.
+        "INFERENCE_PRECISION_HINT": hint,
+    }
+    if device == CPU:
+        options["NUM_STREAMS"] = "1"
+        options["INFERENCE_NUM_THREADS"] = threads
+        # Left alone, the plugin binds its threads to cores of its own choice, which the other runtimes do not.
+        options["ENABLE_CPU_PINNING"] = False
+    if count_time:
+        options["PERF_COUNT"] = True
+    # Without the weights' path the plugin would look for a file named like the .xml.
+    return core.compile_model(core.read_model(xml, weights=weights), device, options)
+
+
+def _hinted(compiled: Any, precision: str) -> str:
+    taken = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    executed = _EXECUTED.get(taken, taken)
+    if taken == _HINTS[precision]:
+        return precision
+    return "%s+%s" % (precision, executed) if "int8" in precision else executed
+
+
+def executed_nodes(compiled: Any) -> List[Tuple[str, str, str]]:
+    """(name, type, element type it computes in) of every node of the graph as it is executed, in that order."""
+    found = []
+    for node in compiled.get_runtime_model().get_ordered_ops():
+        told = node.get_rt_info()
+        # Older bindings give plain strings.
+        kind, element = (str(getattr(told[key], "value", told[key])) for key in ("layerType", "runtimePrecision"))
+        found.append((str(node.get_friendly_name()), kind, element))
+    return found
+
+
+def _ran(compiled: Any, runs_on: str) -> Dict[str, Any]:
+    source = "OpenVINO's executed graph"
+    try:
+        nodes = [(kind, word(element)) for _, kind, element in executed_nodes(compiled) if kind not in _MOVES]
+    except Exception:  # a plugin without such a graph
+        return untold(runs_on, source)
+    # A plugin takes the whole graph or none of it.
+    return {
+        "provider": runs_on,
+        "nodes": len(nodes),
+        "on_provider": len(nodes),
+        "partitions": partitions([True] * len(nodes)),
+        "precisions": precisions(nodes),
+        "source": source,
+    }
 
 
 def _info(port: Any) -> TensorInfo:

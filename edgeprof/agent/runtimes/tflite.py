@@ -2,42 +2,163 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Sequence
+import time
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
 
-from .model import Arrays, Model, TensorInfo
+from .model import Arrays, FallbackError, Model, Shapes, TensorInfo, fitted
+from .ran import precisions, untold, word
+
+XNNPACK = "XNNPACK"
+NO_DELEGATE = "none"
+BUILT_IN = "built-in kernels"
+Node = Mapping[str, Any]
 
 
-def open_tflite(interpreters: Any, path: str, threads: int, precision: str, version: str) -> Model:
-    interpreter = interpreters.Interpreter(model_path=path, num_threads=threads)
-    interpreter.allocate_tensors()
+def open_tflite(
+    interpreters: Any,
+    path: str,
+    threads: int,
+    precision: str,
+    version: str,
+    provider: Optional[str],
+    shapes: Optional[Shapes],
+    allow_fallback: bool,
+) -> Model:
+    interpreter = new_interpreter(interpreters, path, threads, version, provider, shapes, allow_fallback)
+    runs_on = _delegate(interpreter)
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    infos = tuple(_info(one) for one in inputs)
     into = [one["index"] for one in inputs]
     out_of = [one["index"] for one in outputs]
     set_tensor, invoke, get_tensor = interpreter.set_tensor, interpreter.invoke, interpreter.get_tensor
+    clock = time.perf_counter_ns
+    took = [0]
 
     def run(arrays: Arrays) -> Arrays:
         for index, array in zip(into, arrays):
             set_tensor(index, array)
+        begin = clock()
         invoke()
+        took[0] = clock() - begin
         return [get_tensor(index) for index in out_of]
 
     return Model(
-        inputs=tuple(_info(one) for one in inputs),
+        inputs=infos,
         outputs=tuple(_info(one) for one in outputs),
         run=run,
-        runs_on=_delegate(interpreter),
-        # Nothing can be read back: XNNPACK computes in the file's types unless told otherwise.
+        runs_on=runs_on,
         precision=precision,
         threads=threads,
         version=version,
+        call_ns=lambda: took[0],
+        ran=lambda: _ran(interpreter, runs_on),
     )
+
+
+def new_interpreter(
+    interpreters: Any,
+    path: str,
+    threads: int,
+    version: str,
+    provider: Optional[str],
+    shapes: Optional[Shapes],
+    allow_fallback: bool,
+) -> Any:
+    """An interpreter that is ready to run inputs of these shapes.
+
+    Raises:
+        FallbackError: no such delegate is known, or it takes nothing of the file.
+        ModelError: a shape does not fit.
+    """
+    options: Dict[str, Any] = {}
+    if provider == NO_DELEGATE:
+        kind = interpreters.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        options["experimental_op_resolver_type"] = kind
+    elif provider not in (None, XNNPACK) and not allow_fallback:
+        text = "TFLite %s has no delegate %s here; it has: %s, %s"
+        raise FallbackError(text % (version, provider, XNNPACK, NO_DELEGATE))
+    interpreter = interpreters.Interpreter(model_path=path, num_threads=threads, **options)
+    inputs = interpreter.get_input_details()
+    for detail, shape in zip(inputs, fitted([_info(one) for one in inputs], shapes)):
+        if shape is not None and shape != tuple(detail["shape"]):
+            interpreter.resize_tensor_input(detail["index"], shape)
+    interpreter.allocate_tensors()
+    if provider == XNNPACK and _delegate(interpreter) == BUILT_IN and not allow_fallback:
+        raise FallbackError("XNNPACK takes no operator of this file; it would run on the built-in kernels")
+    return interpreter
+
+
+def originals(nodes: Sequence[Node]) -> List[Node]:
+    """The nodes of the file, whoever executes them."""
+    return [one for one in nodes if one["op_name"] != "DELEGATE"]
+
+
+def replaced(nodes: Sequence[Node]) -> List[Set[int]]:
+    """For each delegate in the graph, the indices of the original nodes that it executes.
+
+    After delegation the interpreter lists the original nodes and, behind them, one node for each part that a delegate
+    took. Such a part is all that its outputs are computed by, up to the tensors that it takes in.
+    """
+    maker = {int(tensor): one for one in originals(nodes) for tensor in one["outputs"]}
+    parts = []
+    for delegate in nodes:
+        if delegate["op_name"] != "DELEGATE":
+            continue
+        edge = {int(tensor) for tensor in delegate["inputs"]}
+        todo = [int(tensor) for tensor in delegate["outputs"]]
+        taken: Set[int] = set()
+        while todo:
+            node = maker.get(todo.pop())
+            if node is not None and int(node["index"]) not in taken:
+                taken.add(int(node["index"]))
+                todo.extend(int(tensor) for tensor in node["inputs"] if int(tensor) not in edge)
+        parts.append(taken)
+    return parts
+
+
+def node_precision(node: Node, types: Mapping[int, str]) -> Optional[str]:
+    """What a node computes in, by the types of its inputs: in 8 bits where its weights are, whatever the data.
+
+    Args:
+        types: of the tensors, by index.
+    """
+    told = [word(types.get(int(tensor), "")) for tensor in node["inputs"]]
+    found = [one for one in told if one is not None]
+    return next((one for one in ("int16", "int8", "int4") if one in found), found[0] if found else None)
+
+
+def tensor_types(interpreter: Any) -> Dict[int, str]:
+    """numpy's name of each tensor's type, by index."""
+    return {int(one["index"]): _name(one["dtype"]) for one in interpreter.get_tensor_details()}
+
+
+def _ran(interpreter: Any, runs_on: str) -> Dict[str, Any]:
+    source = "the interpreter's list of operators and their tensors' types"
+    try:
+        nodes, types = interpreter._get_ops_details(), tensor_types(interpreter)
+    except Exception:
+        return untold(runs_on, source)
+    parts, original = replaced(nodes), originals(nodes)
+    taken = set().union(*parts) if parts else {int(one["index"]) for one in original}
+    return {
+        "provider": runs_on,
+        "nodes": len(original),
+        "on_provider": len(taken),
+        "partitions": len(parts) or 1,
+        "precisions": precisions((str(one["op_name"]), node_precision(one, types)) for one in original),
+        "source": source,
+    }
 
 
 def _info(detail: Mapping[str, Any]) -> TensorInfo:
     signature: Sequence[Any] = detail.get("shape_signature", ())
     shape = signature if len(signature) else detail["shape"]
     dims = tuple(int(dim) if dim >= 0 else None for dim in shape)
-    return TensorInfo(str(detail["name"]), dims, str(getattr(detail["dtype"], "__name__", detail["dtype"])))
+    return TensorInfo(str(detail["name"]), dims, _name(detail["dtype"]))
+
+
+def _name(kind: Any) -> str:
+    return str(getattr(kind, "__name__", kind))
 
 
 def _delegate(interpreter: Any) -> str:
@@ -47,4 +168,4 @@ def _delegate(interpreter: Any) -> str:
     except Exception:
         return "unknown"
     # On the CPU the interpreter applies no delegate by itself but XNNPACK.
-    return "XNNPACK" if "DELEGATE" in names else "built-in kernels"
+    return XNNPACK if "DELEGATE" in names else BUILT_IN

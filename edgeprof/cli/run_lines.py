@@ -1,0 +1,90 @@
+"""One run in short, as lines that fit the terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from edgeprof.cli import console, tables
+from edgeprof.records import ADVICE, Candidate, Method, Ranking, Run
+
+NARROWEST = 40
+
+
+def tell_run(run: Run, ranking: Ranking) -> None:
+    """What a run was, and of each candidate its median, its trust, and what ran; failures on stderr."""
+    width = max(NARROWEST, console.out().width)
+    for indent, text in _lines(run, ranking):
+        # Names come from files, devices and converters: nothing in them may steer the terminal.
+        plain = "".join(char if char.isprintable() else "\ufffd" for char in text)
+        print(textwrap.fill(plain, width, initial_indent=" " * indent, subsequent_indent=" " * (indent + 2)))
+    tables.tell_failures(ranking.failures)
+
+
+def _lines(run: Run, ranking: Ranking) -> Iterator[tuple[int, str]]:
+    """Each line with its indent."""
+    training = f", training {run.training}" if run.training else ""
+    state = "finished" if run.finished else "unfinished"
+    yield 0, f"run {run.run}, {state}, started {run.started_at}{training}"
+    yield 0, f"device: {run.device}{_board(ranking)}"
+    yield 0, f"method: {_asked(run.method)}"
+    doubtful = sum(not one.trusted for one in ranking.candidates)
+    yield 0, f"{len(ranking.candidates)} candidates, {doubtful} not trusted; {len(ranking.failures)} failed"
+    several = len({(one.init, one.seed) for one in ranking.candidates}) > 1
+    for one in ranking.candidates:
+        yield 0, ""
+        yield 0, f"{one.rank}. {_name(one, several)}"
+        interval = tables.spread(one.median_low_ms, one.median_high_ms)
+        bounds = "no interval" if interval == "-" else f"95% interval {interval}"
+        rounds = f"{one.samples} samples in {one.rounds} rounds" + (", measured twice" if one.attempts > 1 else "")
+        yield 3, f"median {tables.milliseconds(one.median_ms)} ms ({bounds}), {rounds}"
+        yield 3, f"ran on {one.runs_on} in {one.precision_executed}{_nodes(one)}"
+        yield 3, "trusted" if one.trusted else f"not trusted: {'; '.join(one.reasons) or 'no reason given'}"
+    reasons = dict.fromkeys(reason for one in ranking.candidates for reason in one.reasons if reason in ADVICE)
+    if reasons:
+        yield 0, ""
+        yield 0, "What to do about what is not trusted:"
+    for reason in reasons:
+        yield 3, f"{reason}: {ADVICE[reason]}"
+
+
+def _board(ranking: Ranking) -> str:
+    facts = ranking.facts
+    if facts is None:
+        return ", of which nothing is known"
+    parts = [facts.board, facts.cpu, f"{facts.cores} cores", facts.os, facts.architecture]
+    parts.append(f"governor {facts.governor}" if facts.governor else None)
+    return ": " + ", ".join(part for part in parts if part)
+
+
+def _asked(method: Method) -> str:
+    if method.min_rounds == method.max_rounds:
+        return f"{method.min_rounds} rounds"
+    return (
+        f"{method.min_rounds} to {method.max_rounds} rounds until the median's 95% interval is within"
+        f" {tables.share(method.precision)} to either side, at most {method.cell_s:g} s a candidate"
+    )
+
+
+def _name(one: Candidate, several: bool) -> str:
+    parts = [one.model, one.exporter, tables.threads(one.threads)]
+    if several:
+        parts[1:1] = [one.init or "-", "seed -" if one.seed is None else f"seed {one.seed}"]
+    return " / ".join(parts)
+
+
+def _nodes(one: Candidate) -> str:
+    """What the runtime tells of the graph as it executed it."""
+    ran = one.ran
+    if ran is None:
+        return ""
+    parts = []
+    if ran.on_provider is not None:
+        of = "" if ran.nodes is None else f" of {ran.nodes}"
+        where = "" if ran.provider == one.runs_on else f" on {ran.provider}"
+        parts.append(f"{ran.on_provider}{of} nodes{where}")
+    if ran.partitions is not None:
+        parts.append(f"{ran.partitions} part" + ("s" if ran.partitions != 1 else ""))
+    if ran.precisions and len(ran.precisions) > 1:
+        parts.append(", ".join(f"{count} in {name}" for name, count in sorted(ran.precisions.items())))
+    return (f": {', '.join(parts)}" if parts else "") + f" (found by {ran.source})"

@@ -1,0 +1,73 @@
+"""Is a written report what the raw samples give? Compared byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgeprof.errors import RecordError
+from edgeprof.records import Measurement, Ranking, Record
+from edgeprof.report.words import clean
+from edgeprof.report.write import FILES, render
+
+AROUND = 40
+"""Characters shown on either side of the first difference in a long line."""
+
+
+class Replayed(Record):
+    """A file of a report beside the same file made anew."""
+
+    file: str
+    """Its path."""
+    identical: bool
+    difference: str | None
+    """Where the first difference lies, and what stands there."""
+
+
+def replay(ranking: Ranking, measurements: Sequence[Measurement], folder: Path) -> list[Replayed]:
+    """Compare the report in `folder` with the one that `render` gives now; nothing is written.
+
+    Raises:
+        RecordError: a file of the report is missing or cannot be read.
+    """
+    written = {kind: _read(folder / name, ranking.run) for kind, name in FILES.items()}
+    found = []
+    for kind, data in render(ranking, measurements).items():
+        difference = first_difference(written[kind], data)
+        found.append(Replayed(file=str(folder / FILES[kind]), identical=difference is None, difference=difference))
+    return found
+
+
+def first_difference(written: bytes, recomputed: bytes) -> str | None:
+    """Line and column (from 1, in characters) of the first difference with what stands there; None if there is none."""
+    if written == recomputed:
+        return None
+    old, new = (data.decode(errors="backslashreplace") for data in (written, recomputed))
+    at = next((index for index, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
+    begin = old.rfind("\n", 0, at) + 1
+    line = old.count("\n", 0, at) + 1
+    return (
+        f"line {line}, column {at - begin + 1}: written {_around(old, begin, at)}, recomputed {_around(new, begin, at)}"
+    )
+
+
+def _around(text: str, begin: int, at: int) -> str:
+    """The line that begins there, or of a long one the piece around the place."""
+    if at >= len(text):
+        return "the end of the file"
+    end = text.find("\n", at)
+    end = len(text) if end < 0 else end
+    first, last = (begin, end) if end - begin <= 2 * AROUND else (max(begin, at - AROUND), min(end, at + AROUND))
+    piece = clean(text[first:last]).strip()
+    return ("…" if first > begin else "") + repr(piece) + ("…" if last < end else "")
+
+
+def _read(path: Path, run: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise RecordError(
+            "this file of the report is missing", where=str(path), hint=f"write it: edgeprof report --run {run}"
+        ) from error
+    except OSError as error:
+        raise RecordError(f"the report cannot be read: {error.strerror or error}", where=str(path)) from error
