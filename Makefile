@@ -30,6 +30,7 @@ types: $(VENV)/.installed-test
 	$(BIN)/mypy
 
 bench: $(VENV)/.installed-test
+	$(PIP) --editable '.[all,test,bench]'
 	$(BIN)/python -m pytest -m bench -s -o python_files="bench_*.py" tests/benchmarks --timeout 3600
 
 screenshot: $(VENV)/.installed-test

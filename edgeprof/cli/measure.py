@@ -187,6 +187,7 @@ def probe(
     import msgspec
 
     from edgeprof import pipeline
+    from edgeprof.cli import tables
 
     options: Options = context.obj
     board = options.suite().device(name)
@@ -195,5 +196,7 @@ def probe(
         console.print_json({"schema": console.JSON_SCHEMA, "device": name, "facts": facts})
         return
     for key, value in msgspec.to_builtins(facts).items():
+        if key == "clusters":
+            value = "; ".join(tables.cluster(one) for one in facts.clusters)
         shown = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
         print(f"{key:<22} {'-' if shown in (None, '') else shown}")

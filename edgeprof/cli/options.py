@@ -31,7 +31,7 @@ Precision = Annotated[
     typer.Option(help="Half width of the median's 95% interval at which a candidate is done: 1% (default), 0.5%, 5%."),
 ]
 CellTime = Annotated[
-    str | None, typer.Option(help="Most time for one candidate (twice that if it must be measured again): 6s, 2m.")
+    str | None, typer.Option(help="Most time for one candidate (twice that if it must be measured again): 5s, 2m.")
 ]
 Quick = Annotated[bool, typer.Option("--quick", help="5 short rounds to within 10%: a first look, fast.")]
 AllowFallback = Annotated[
@@ -130,6 +130,6 @@ def method(
     if cell_time is not None:
         limit = seconds(cell_time, "--cell-time")
         if limit <= 0:
-            raise UsageError("--cell-time must be above 0", hint="for example 6s")
+            raise UsageError("--cell-time must be above 0", hint="for example 5s")
         asked = msgspec.structs.replace(asked, cell_s=limit)
     return asked

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edgeprof.cli import console
-from edgeprof.records import ADVICE, Artifact, Candidate, Choice, Failure, Ranking, Run, Trained
+from edgeprof.records import ADVICE, Artifact, Candidate, Choice, Cluster, Failure, Ranking, Run, Trained
 
 WIDEST = 10_000
 """Characters in which every table fits whole."""
@@ -214,3 +214,12 @@ def runs(records: Sequence[Run]) -> Table:
             state,
         )
     return table
+
+
+def cluster(one: Cluster) -> str:
+    """Cores of one kind in a few words: "4 x Cortex-A76 (cores 0 to 3), up to 2400 MHz"."""
+    first, last = one.cores[0], one.cores[-1]
+    run = last - first + 1 == len(one.cores) > 1
+    cores = f"{first} to {last}" if run else ", ".join(map(str, one.cores))
+    clock = "" if one.max_mhz is None else f", up to {one.max_mhz:g} MHz"
+    return f"{len(one.cores)} x {one.cpu or 'core'} ({'core' if len(one.cores) == 1 else 'cores'} {cores}){clock}"

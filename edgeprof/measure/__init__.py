@@ -6,12 +6,13 @@ from edgeprof.measure.inputs import Arrays, Shape, read_inputs, shapes
 from edgeprof.measure.operators import operators
 from edgeprof.measure.pair import Side, pair_result, settle
 from edgeprof.measure.plan import cells
-from edgeprof.measure.ready import ready
+from edgeprof.measure.ready import UNUSABLE, ready
 from edgeprof.measure.run import collect, measure
 from edgeprof.measure.session import Session
 from edgeprof.measure.trust import verdict
 
 __all__ = [
+    "UNUSABLE",
     "Arrays",
     "Session",
     "Shape",

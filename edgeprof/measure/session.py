@@ -30,7 +30,7 @@ HINTS = {
     "crash": "the runtime crashed on this file: try another version of it, or another exporter",
     "hang": "the file is too slow for this device, or the runtime hangs on it: try it with fewer threads",
     "nan": "the file computes NaN on this device, which it did not on the host: do not use it there",
-    "fallback": "see the providers that the device has: edgeprof device probe; --allow-fallback measures what runs",
+    "fallback": "name a provider that the device has in its file, or measure what runs with --allow-fallback",
     "outputs_wrong": "the device computes something else than the host: do not use this file there",
 }
 

@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from edgeprof.measure import conditions
 from edgeprof.records import AS_IN_FILE, Cell, DeviceFacts, Method, Reason, Round
 
+NO_DELEGATE = "built-in kernels"
+"""What a TFLite file runs on where no delegate took any of it."""
+
 MIN_SAMPLES = 10
 """In a round. The median of ten is bounded by its 2nd and 9th order statistics with 97.9%; fewer say little."""
 
@@ -78,11 +81,17 @@ def _precision_differs(rounds: Sequence[Round], cell: Cell) -> bool:
 def _fell_back(rounds: Sequence[Round], cell: Cell) -> bool:
     """Whether not all of the graph ran where it was asked to, or nothing of it on the delegate that is there for it."""
     for ran in (one.ran for one in rounds):
-        if ran is None or ran.on_provider is None or ran.nodes is None:
+        if ran is None:
             continue
-        if cell.provider is not None and (ran.provider != cell.provider or ran.on_provider < ran.nodes):
+        if cell.provider is None:
+            if cell.format == "tflite" and ran.provider == NO_DELEGATE:
+                return True
+            continue
+        asked = NO_DELEGATE if (cell.format, cell.provider) == ("tflite", "none") else cell.provider
+        # OpenVINO asked for GPU tells which: GPU.0.
+        if ran.provider != asked and not ran.provider.startswith(f"{asked}."):
             return True
-        if cell.provider is None and ran.on_provider == 0 and ran.nodes > 0:
+        if ran.nodes is not None and ran.on_provider is not None and ran.on_provider < ran.nodes:
             return True
     return False
 

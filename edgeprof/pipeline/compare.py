@@ -141,5 +141,5 @@ def _cell(name: str, artifact: Artifact, device: Device, facts: DeviceFacts) -> 
 
 
 def _failed(failure: Failure) -> EdgeprofError:
-    kind = UsageError if failure.error_class in ("threads", "unusable") else DeviceError
+    kind = UsageError if failure.error_class in ("threads", measuring.UNUSABLE) else DeviceError
     return kind(failure.error, where=failure.identity.label(), hint=failure.hint)

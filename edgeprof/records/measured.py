@@ -77,7 +77,7 @@ class Method(Record):
     min_rounds: int = 9
     """Seven have a distribution-free interval; nine, two levels of which 3 in 10 processes take the other."""
     max_rounds: int = 30
-    cell_s: float = 6.0
+    cell_s: float = 5.0
     """Time for all processes of a cell together; when it is used up, no further round begins (but `min_rounds`)."""
     again: bool = True
     """Whether a cell that is not trusted for a reason that may pass is measured once more."""

@@ -23,7 +23,7 @@ SESSIONS = 2000
 CHUNK = 250
 P90_SESSIONS = 1000
 PROMISED = 0.93
-RULE = Rule()
+RULE = Rule(min_rounds=9, max_rounds=30)  # those of records.Method
 FEW = Rule(min_rounds=5)
 HEAD = (
     "process",

@@ -135,7 +135,7 @@ FAULTS: list[tuple[str, str, Make, DeviceFacts]] = [
     (
         "provider fell back",
         "nothing on the delegate",
-        with_fields(ran=msgspec.structs.replace(RAN, on_provider=0)),
+        with_fields(ran=msgspec.structs.replace(RAN, provider="another")),
         FACTS,
     ),
     ("precision differs", "bf16 for fp32", with_fields(precision_executed="bf16", ran=RAN), FACTS),

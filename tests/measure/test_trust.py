@@ -11,7 +11,7 @@ import pytest
 from simulated_rounds import CELL, FACTS, RAN, changed, session, watched
 
 from edgeprof.measure import trust, verdict
-from edgeprof.records import ADVICE, AS_IN_FILE, PASSING, Cell, DeviceFacts, Method, Reason, Round
+from edgeprof.records import ADVICE, AS_IN_FILE, PASSING, Cell, DeviceFacts, Format, Method, Reason, Round
 
 METHOD = Method()
 Spoil = Callable[[list[Round]], list[Round]]
@@ -53,7 +53,6 @@ FAULTS: list[tuple[str, Spoil]] = [
     ("outputs differ", lambda rounds: [*rounds[:9], *changed(rounds[9:], output_diff=0.01)]),
     ("precision differs", lambda rounds: [*changed(rounds[:1], precision_executed="bf16"), *rounds[1:]]),
     ("precision differs", lambda rounds: changed(rounds, precision_executed="bf16", ran=None)),
-    ("provider fell back", lambda rounds: changed(rounds, ran=msgspec.structs.replace(RAN, on_provider=0))),
     ("throttled", lambda rounds: watched(rounds, begin_throttled_flags=0x4, end_throttled_flags=0x40004)),
     ("throttled", lambda rounds: watched(rounds, end_throttled_flags=0x20000)),
     ("throttled", lambda rounds: [*watched(rounds[:1], begin_throttle_count=3, end_throttle_count=4), *rounds[1:]]),
@@ -142,6 +141,25 @@ def test_a_provider_that_was_asked_for_must_take_the_whole_graph() -> None:
         rounds = changed(clean(), ran=msgspec.structs.replace(ran, on_provider=share))
         assert verdict(METHOD, rounds, cell, FACTS) == wanted
     assert verdict(METHOD, changed(clean(), ran=RAN), cell, FACTS) == ("provider fell back",)
+
+
+@pytest.mark.parametrize(
+    ("format", "asked", "told", "fell"),
+    [
+        ("tflite", None, "XNNPACK", False),
+        ("tflite", None, "built-in kernels", True),
+        ("tflite", "none", "built-in kernels", False),
+        ("tflite", "XNNPACK", "built-in kernels", True),
+        ("openvino", "GPU", "GPU.0", False),
+        ("openvino", "GPU", "CPU", True),
+        ("openvino", None, "CPU", False),
+        ("onnx", "CUDAExecutionProvider", "CPUExecutionProvider", True),
+    ],
+)
+def test_what_ran_is_what_was_asked_by_whatever_name(format: Format, asked: str | None, told: str, fell: bool) -> None:
+    cell = msgspec.structs.replace(CELL, format=format, provider=asked)
+    rounds = changed(clean(), ran=msgspec.structs.replace(RAN, provider=told))
+    assert ("provider fell back" in verdict(METHOD, rounds, cell, FACTS)) == fell
 
 
 def test_precision_is_a_matter_of_what_was_asked() -> None:

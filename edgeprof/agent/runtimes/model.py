@@ -46,7 +46,7 @@ class Model(NamedTuple):
     may be overwritten by the next run: copy what is to be kept. It raises whatever the runtime raises.
 
     `call_ns()` is the duration, in nanoseconds, of the runtime's own call inside the last run: without handing over
-    the inputs and fetching the outputs, where those are calls of their own.
+    the inputs and fetching the outputs, where those are calls of their own (OpenVINO tells it itself).
 
     `ran()` tells what executed the graph, as the fields of `records.Ran`. It may open the file a second time and run it
     once more, on the arrays of the last run: call it when all is measured. What the runtime does not tell is None.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any, Dict, List, Optional, Tuple
 
 from .model import Arrays, FallbackError, Model, ModelError, Shapes, TensorInfo, fitted
@@ -35,15 +34,11 @@ def open_openvino(
     request = compiled.create_infer_request()
     places = range(len(compiled.outputs))
     tensor, set_input, infer, output = ov.Tensor, request.set_input_tensor, request.infer, request.get_output_tensor
-    clock = time.perf_counter_ns
-    took = [0]
 
     def run(arrays: Arrays) -> Arrays:
         for place, array in enumerate(arrays):
             set_input(place, tensor(array, shared_memory=True))
-        begin = clock()
         infer(share_outputs=True)
-        took[0] = clock() - begin
         return [output(place).data for place in places]
 
     runs_on = ", ".join(str(one) for one in compiled.get_property("EXECUTION_DEVICES"))
@@ -56,7 +51,8 @@ def open_openvino(
         # Only the CPU's plugin has threads to tell of.
         threads=int(compiled.get_property("INFERENCE_NUM_THREADS")) if runs_on == CPU else threads,
         version=str(ov.get_version()).split("-")[0],
-        call_ns=lambda: took[0],
+        # Told by the runtime, in milliseconds: its own call without the way through Python.
+        call_ns=lambda: int(1e6 * request.latency),
         ran=lambda: _ran(compiled, runs_on),
     )
 
