@@ -132,12 +132,15 @@ def other_load(rounds: Sequence[Round], facts: DeviceFacts) -> bool:
     return bool(switches) and statistics.median(switches) > SWITCHES_PER_S
 
 
-def canary_drifted(rounds: Sequence[Round]) -> bool:
-    """Whether the fixed workload was slower throughout one stretch of rounds than in another."""
+def canary_drifted(rounds: Sequence[Round], precision: float) -> bool:
+    """Whether the fixed workload was slower throughout one stretch of rounds than in another.
+
+    By more than varies on a steady device, and more than the precision asked for.
+    """
     ordered = sorted(rounds, key=lambda one: one.position)
     floors = [min(one.canary_ns) for one in ordered if one.canary_ns]
     stretches = [min(floors[begin : begin + STRETCH]) for begin in range(len(floors) - STRETCH + 1)]
-    return len(stretches) > STRETCH and max(stretches) > (1 + CANARY) * min(stretches)
+    return len(stretches) > STRETCH and max(stretches) > (1 + max(CANARY, precision)) * min(stretches)
 
 
 def _watched(rounds: Sequence[Round]) -> Iterable[Telemetry]:

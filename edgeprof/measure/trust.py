@@ -51,10 +51,10 @@ def verdict(method: Method, rounds: Sequence[Round], cell: Cell, facts: DeviceFa
         "governor not fixed": conditions.governor_not_fixed(rounds, facts),
         "clock step": conditions.clock_step(rounds),
         "other load": conditions.other_load(rounds, facts),
-        "canary drifted": conditions.canary_drifted(rounds),
+        "canary drifted": conditions.canary_drifted(rounds, method.precision),
         "interval wide": _half_width(rounds) > method.precision,
-        "bimodal": _bimodal(rounds),
-        "trend": _trend(rounds),
+        "bimodal": _bimodal(rounds, method.precision),
+        "trend": _trend(rounds, method.precision),
     }
     return tuple(reason for reason, holds in found.items() if holds)
 
@@ -104,23 +104,23 @@ def _half_width(rounds: Sequence[Round]) -> float:
     return relative_half_width(quantile_interval([one.samples_ns for one in rounds], 0.5)) or 0.0
 
 
-def _bimodal(rounds: Sequence[Round]) -> bool:
-    """Two levels of whole processes, or two levels within processes.
+def _bimodal(rounds: Sequence[Round], precision: float) -> bool:
+    """Two levels of whole processes, or two levels within processes, further apart than the precision asked for.
 
     Of up to ten processes a single one apart is enough to be measured again; of more, one in ten.
     """
     from edgeprof.stats import shape
 
     blocks = [one.samples_ns for one in rounds]
-    between = shape.modes_between(blocks)
-    if between is not None and min(between.slow_share, 1 - between.slow_share) >= MINOR_SHARE:
-        return True
-    return shape.modes_within(blocks) is not None
+    between, within = shape.modes_between(blocks), shape.modes_within(blocks)
+    if between is not None and min(between.slow_share, 1 - between.slow_share) < MINOR_SHARE:
+        between = None
+    return any(modes is not None and modes.gap > precision for modes in (between, within))
 
 
-def _trend(rounds: Sequence[Round]) -> bool:
-    """Latency that moves from round to round, or within the rounds."""
+def _trend(rounds: Sequence[Round], precision: float) -> bool:
+    """Latency that moves from round to round, or within the rounds, by more than the precision asked for."""
     from edgeprof.stats import shape
 
     blocks = [one.samples_ns for one in sorted(rounds, key=lambda one: one.position)]
-    return shape.trend(blocks) is not None or shape.warm_up(blocks).course != "flat"
+    return max(abs(shape.trend(blocks) or 0.0), abs(shape.warm_up(blocks).change)) > precision

@@ -168,6 +168,17 @@ def test_precision_is_a_matter_of_what_was_asked() -> None:
     assert verdict(msgspec.structs.replace(METHOD, precision=0.1), rounds, CELL, FACTS) == ()
 
 
+def test_what_lies_within_the_precision_asked_for_is_no_reason() -> None:
+    """Whoever asks for 20% is not told of two levels 10% apart."""
+    loose = msgspec.structs.replace(METHOD, precision=0.2)
+    for rounds in (half(session(np.random.default_rng(9), 20), 1.1), rising(clean(), 0.1)):
+        assert verdict(METHOD, rounds, CELL, FACTS) != ()
+        assert verdict(loose, rounds, CELL, FACTS) == ()
+    drifted = [*clean()[:5], *changed(clean()[5:], canary_ns=(1_050_000,) * 20)]
+    assert verdict(METHOD, drifted, CELL, FACTS) == ("canary drifted",)
+    assert verdict(loose, drifted, CELL, FACTS) == ()
+
+
 def test_one_round_is_too_few_even_if_asked_for() -> None:
     assert "too few samples" in verdict(Method(min_rounds=1, max_rounds=1), clean()[:1], CELL, FACTS)
 
