@@ -135,7 +135,7 @@ FAULTS: list[tuple[str, str, Make, DeviceFacts]] = [
     (
         "provider fell back",
         "nothing on the delegate",
-        with_fields(ran=msgspec.structs.replace(RAN, provider="another")),
+        with_fields(ran=msgspec.structs.replace(RAN, provider="built-in kernels")),
         FACTS,
     ),
     ("precision differs", "bf16 for fp32", with_fields(precision_executed="bf16", ran=RAN), FACTS),
@@ -151,12 +151,17 @@ CLEAN: list[tuple[str, Make]] = [
 ]
 
 
+TFLITE = msgspec.structs.replace(CELL, format="tflite")
+"""A file that XNNPACK is there for."""
+
+
 def rate(make: Make, wanted: str | None, facts: DeviceFacts) -> tuple[float, float, float]:
     """Shares of sessions that name the reason, that name any, and mean rounds."""
     named = untrusted = rounds = 0
+    cell = TFLITE if wanted == "provider fell back" else CELL
     for seed in range(SESSIONS):
-        counted = measured(METHOD, make, np.random.default_rng(seed), facts=facts)
-        reasons = verdict(METHOD, counted, CELL, facts)
+        counted = measured(METHOD, make, np.random.default_rng(seed), cell, facts)
+        reasons = verdict(METHOD, counted, cell, facts)
         named += wanted in reasons
         untrusted += bool(reasons)
         rounds += len(counted)
