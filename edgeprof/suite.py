@@ -12,7 +12,7 @@ import re
 import shutil
 import tomllib
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
@@ -284,6 +284,17 @@ def _check_exporter(exporter: Exporter, path: str) -> None:
     )
 
 
+# What a graph may be asked to run on; ONNX Runtime's providers are its build's own.
+PROVIDERS: dict[str, Callable[[str], bool]] = {
+    "tflite": lambda name: name in ("XNNPACK", "none"),
+    "openvino": lambda name: name.split(":")[0] not in ("AUTO", "MULTI", "HETERO", "BATCH"),
+}
+PROVIDER_HINTS = {
+    "tflite": "XNNPACK, or none for the built-in kernels",
+    "openvino": "name the device (CPU, GPU, NPU): these choose where a graph runs by themselves",
+}
+
+
 def _check_device(device: Device, path: str) -> None:
     if device.transport == "ssh":
         _require(bool(device.host), "host is missing: ssh needs a name, an address or an ssh_config alias", path)
@@ -296,6 +307,14 @@ def _check_device(device: Device, path: str) -> None:
     if isinstance(device.cores, tuple):
         _require(len(device.cores) > 0, "cores is empty", path)
         _require(all(core >= 0 for core in device.cores), "cores must be 0 or more", path)
+    for format, provider in device.providers.items():
+        known = PROVIDERS.get(format)
+        _require(
+            known is None or known(provider),
+            f"providers.{format} = {provider!r} is not possible",
+            path,
+            PROVIDER_HINTS.get(format),
+        )
     _require(device.exporters is None or len(device.exporters) > 0, "exporters is empty", path)
     env = device.password_env
     _require(

@@ -181,3 +181,19 @@ def test_paths_in_a_recipe_are_relative_to_the_suite(tmp_path: Path) -> None:
 
 def test_folders_are_three() -> None:
     assert FOLDERS == ("training", "exporters", "devices")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('tflite = "GPU"', "XNNPACK, or none"),
+        ('openvino = "AUTO"', "name the device"),
+        ('openvino = "HETERO:GPU,CPU"', "name"),
+    ],
+)
+def test_a_provider_that_could_never_be_what_was_asked_is_refused(tmp_path: Path, line: str, words: str) -> None:
+    init(tmp_path)
+    (tmp_path / "devices" / "odd.toml").write_text(f'transport = "local"\n[providers]\n{line}\n')
+    with pytest.raises(SuiteError) as caught:
+        Suite(tmp_path).device("odd")
+    assert words in (caught.value.hint or "")

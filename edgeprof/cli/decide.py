@@ -150,14 +150,16 @@ def show(
     """What the store holds: runs, checkpoints, exported files; or one run in short."""
     from edgeprof import pipeline
     from edgeprof.cli import run_lines, tables
-    from edgeprof.records import Artifact, Run, Trained
+    from edgeprof.records import Artifact, Failure, Run, Trained
 
     options: Options = context.obj
     if recompute and what in list(Shown):
         raise UsageError(f"--recompute is for a run, not for {what}", hint="edgeprof show latest --recompute")
     store = options.store(read_only=True)
     if what == Shown.runs:
-        _show(what, store.all(Run.KIND, Run), tables.runs, as_json)
+        records = store.all(Run.KIND, Run)
+        failed = {one.run: store.count(Failure.KIND, one.run) for one in records}
+        _show(what, records, lambda some: tables.runs(some, failed), as_json)
     elif what == Shown.trained:
         _show(what, store.all(Trained.KIND, Trained), tables.trained, as_json)
     elif what == Shown.artifacts:

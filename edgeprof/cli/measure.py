@@ -133,6 +133,8 @@ def profile(
         board = msgspec.structs.replace(board, threads=tuple(threads))
     if cores is not None:
         board = msgspec.structs.replace(board, cores=bound(cores))
+    if files and (training or exporter):
+        raise UsageError("--training and --exporter choose among what is exported; leave them out beside files")
     if (shape or inputs) and not files:
         raise UsageError("--shape and --inputs are for files that are named on the command line")
     if shape and inputs:

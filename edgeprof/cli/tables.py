@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from rich import box
@@ -198,8 +198,8 @@ def tell_choice(choice: Choice) -> None:
         console.out().print(table)
 
 
-def runs(records: Sequence[Run]) -> Table:
-    """Runs, newest last."""
+def runs(records: Sequence[Run], failed: Mapping[str, int]) -> Table:
+    """Runs, newest last; `failed` cells by run, beside those that never came so far."""
     right = ("cells", "failed", "precision")
     table = _table("run", "device", "training", "cells", "failed", "precision", "state", right=right)
     for one in records:
@@ -209,7 +209,7 @@ def runs(records: Sequence[Run]) -> Table:
             escape(one.device),
             escape(one.training or "-"),
             str(len(one.cells)),
-            str(len(one.failures)),
+            str(len(one.failures) + failed[one.run]),
             share(one.method.precision),
             state,
         )

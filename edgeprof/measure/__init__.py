@@ -5,7 +5,7 @@ from edgeprof.measure.files import present
 from edgeprof.measure.inputs import Arrays, Shape, read_inputs, shapes
 from edgeprof.measure.operators import operators
 from edgeprof.measure.pair import Side, pair_result, settle
-from edgeprof.measure.plan import cells
+from edgeprof.measure.plan import bound_cores, cells
 from edgeprof.measure.ready import UNUSABLE, ready
 from edgeprof.measure.run import collect, measure
 from edgeprof.measure.session import Session
@@ -17,6 +17,7 @@ __all__ = [
     "Session",
     "Shape",
     "Side",
+    "bound_cores",
     "cells",
     "collect",
     "facts",

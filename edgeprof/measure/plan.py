@@ -56,8 +56,8 @@ def bound_cores(device: Device, facts: DeviceFacts) -> tuple[int, ...] | None:
     if len(facts.clusters) < 2:
         raise UsageError(
             f"cores = {device.cores!r} is asked for, and this device has only one kind of core",
-            where=f"devices/{device.name}.toml",
-            hint="leave cores out, or name cores by number: cores = [0, 1]",
+            where=device.name,
+            hint="leave cores out, or name them by number: --cores 0,1, or cores = [0, 1] in the device file",
         )
     return facts.clusters[-1 if device.cores == "big" else 0].cores
 

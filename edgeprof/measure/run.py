@@ -25,7 +25,7 @@ def measure(
 
     Raises:
         LinkError: the agent was lost and could not be had again; what was measured is kept.
-        DeviceError, RecordError: the files cannot be brought to the device.
+        DeviceError: the files cannot be brought to the device.
     """
     session = Session(store, run, artifacts, device, connection, progress)
     open_cells = _Open(session)

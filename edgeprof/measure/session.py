@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from edgeprof.errors import DeviceError, LinkError
+from edgeprof.errors import DeviceError, LinkError, RecordError
 from edgeprof.measure.asking import greet, unexpected
 from edgeprof.measure.plan import bound_cores, install_line
 from edgeprof.measure.schedule import Place
@@ -26,10 +26,10 @@ GRACE_S = 30.0
 """What a round may take beyond its own deadline until its event is here."""
 
 HINTS = {
-    "cores": "name usable cores in the device file, for example cores = [0, 1]",
+    "cores": "name usable cores: --cores 0,1, or cores = [0, 1] in the device file",
     "crash": "the runtime crashed on this file: try another version of it, or another exporter",
     "hang": "the file is too slow for this device, or the runtime hangs on it: try it with fewer threads",
-    "nan": "the file computes NaN on this device, which it did not on the host: do not use it there",
+    "nan": "the file computes NaN on this device: do not use it there",
     "fallback": "name a provider that the device has in its file, or measure what runs with --allow-fallback",
     "outputs_wrong": "the device computes something else than the host: do not use this file there",
 }
@@ -75,7 +75,7 @@ class Session:
 
         Raises:
             LinkError: the agent was lost and could not be had again; what was measured is kept.
-            DeviceError, RecordError: the files cannot be brought to the device.
+            DeviceError: the files cannot be brought to the device.
         """
         self._todo = list(places)
         losses = 0
@@ -98,8 +98,9 @@ class Session:
             self._channel = None
 
     def _cycle(self) -> None:
-        if not self._plans:
-            self._plans = plans(self.store, self.run, self.cells, self._artifacts, self.device, self.connection)
+        self._bring([place.job for place in self._todo])
+        if not self._todo:
+            return
         if self._channel is None:
             self._channel = self.connection.start_agent()
             greet(self._channel, self.connection)
@@ -114,6 +115,27 @@ class Session:
             pass
         if self._todo:
             raise LinkError(f"the agent ended with {len(self._todo)} rounds left", where=self.device.name)
+
+    def _bring(self, jobs: Sequence[str]) -> None:
+        """Have the cells' files on the device; a file that is damaged here fails its cell alone."""
+        for job in jobs:
+            if job in self._plans or job not in self.cells:
+                continue
+            cell = {job: self.cells[job]}
+            try:
+                self._plans |= plans(self.store, self.run, cell, self._artifacts, self.device, self.connection)
+            except RecordError as error:
+                self._give_up(
+                    job,
+                    Failure(
+                        stage="profile",
+                        identity=self.cells[job].identity,
+                        error=str(error),
+                        error_class="damaged",
+                        transient=True,
+                        hint=error.hint,
+                    ),
+                )
 
     def _take(self, event: Event) -> bool:
         """Keep what an event tells; whether it was the last of the cycle."""
@@ -140,15 +162,16 @@ class Session:
         self.progress.advance(STAGE, 1, self.cells[event.job].identity.label())
 
     def _fail(self, event: Failed) -> None:
-        cell = self.cells.pop(event.job, None)
-        if cell is None:  # told twice
-            return
-        failure = failure_of(event, cell, self.device)
-        self.store.put(Failure.KIND, failure_key(self.run, event.job), failure, run=self.run.run)
+        if event.job in self.cells:  # else it was told twice
+            self._give_up(event.job, failure_of(event, self.cells[event.job], self.device))
+
+    def _give_up(self, job: str, failure: Failure) -> None:
+        del self.cells[job]
+        self.store.put(Failure.KIND, failure_key(self.run, job), failure, run=self.run.run)
         self.failures.append(failure)
-        self._todo = [place for place in self._todo if place.job != event.job]
+        self._todo = [place for place in self._todo if place.job != job]
         self._kept += 1
-        self.progress.note(f"profile: {cell.identity.label()} failed: {failure.error}")
+        self.progress.note(f"profile: {failure.identity.label()} failed: {failure.error}")
 
 
 def failure_of(event: Failed, cell: Cell, device: Device) -> Failure:

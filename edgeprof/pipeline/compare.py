@@ -15,7 +15,7 @@ from edgeprof import target
 from edgeprof.errors import DeviceError, EdgeprofError, UsageError
 from edgeprof.pipeline.run import change, new_run
 from edgeprof.progress import Progress
-from edgeprof.records import Artifact, Cell, Device, DeviceFacts, Failure, Method, Pair, PairResult, digest
+from edgeprof.records import Artifact, Cell, Device, DeviceFacts, Failure, Method, Pair, PairResult, Run, digest
 from edgeprof.store import Store
 from edgeprof.target import Connection
 
@@ -59,42 +59,68 @@ def compare(
             _cell("a", artifacts[0], first.device, near_facts),
             _cell("b", artifacts[1], second.device, far_facts),
         ]
-        plan = digest("pair", cells, method, zone)
-        runs = [new_run(store, first.device, method, plan, near_facts)]
-        if not one_device:
-            runs.append(new_run(store, second.device, method, plan, far_facts))
-        pair = Pair(
-            pair=runs[0].run,
-            first=cells[0],
-            second=cells[1],
-            first_run=runs[0].run,
-            second_run=runs[-1].run,
-            first_facts=near_facts,
-            second_facts=far_facts,
-            zone=zone,
-            method=method,
+        plan = digest("pair", cells, (first.device, second.device), method, zone)
+        pair, runs = _unfinished(store, plan, progress) or _new(
+            store, first, second, cells, (near_facts, far_facts), plan, zone, method
         )
-        store.put(Pair.KIND, pair.pair, pair, run=pair.pair)
-        mine = [cells] if one_device else [[cells[0]], [cells[1]]]
-        runs = [change(store, run, cells=tuple(some), pair=pair.pair) for run, some in zip(runs, mine, strict=True)]
         sessions = [
             measuring.Session(store, run, artifacts, device, connection, progress)
             for run, device, connection in zip(runs, (first.device, second.device), (near, far), strict=False)
         ]
-        try:
-            measuring.settle(
-                measuring.Side(sessions[0], cells[0].job),
-                measuring.Side(sessions[-1], cells[1].job),
-                zone,
-                limit_s,
-                progress,
-            )
-        finally:
-            runs = [change(store, run, finished=True) for run in runs]
+        measuring.settle(
+            measuring.Side(sessions[0], cells[0].job),
+            measuring.Side(sessions[-1], cells[1].job),
+            zone,
+            limit_s,
+            progress,
+        )
+        for run in runs:
+            change(store, run, finished=True)
         failed = [failure for session in sessions for failure in session.failures]
         if failed:
             raise _failed(failed[0])
         return measuring.pair_result(pair, (sessions[0].rounds[cells[0].job], sessions[-1].rounds[cells[1].job]))
+
+
+def _unfinished(store: Store, plan: str, progress: Progress) -> tuple[Pair, list[Run]] | None:
+    """The newest comparison of the same plan that was interrupted, with its runs."""
+    runs = {one.run: one for one in store.all(Run.KIND, Run) if one.pair and one.plan_sha == plan and not one.finished}
+    for pair in reversed(store.all(Pair.KIND, Pair)):
+        names = list(dict.fromkeys((pair.first_run, pair.second_run)))
+        if all(name in runs for name in names):
+            progress.note(f"taking up comparison {pair.pair} where it stopped")
+            return pair, [runs[name] for name in names]
+    return None
+
+
+def _new(
+    store: Store,
+    first: Subject,
+    second: Subject,
+    cells: Sequence[Cell],
+    facts: tuple[DeviceFacts, DeviceFacts],
+    plan: str,
+    zone: float,
+    method: Method,
+) -> tuple[Pair, list[Run]]:
+    """A comparison that has measured nothing yet, with a run for each device."""
+    runs = [new_run(store, first.device, method, plan, facts[0])]
+    if not _same_device(first.device, second.device):
+        runs.append(new_run(store, second.device, method, plan, facts[1]))
+    pair = Pair(
+        pair=runs[0].run,
+        first=cells[0],
+        second=cells[1],
+        first_run=runs[0].run,
+        second_run=runs[-1].run,
+        first_facts=facts[0],
+        second_facts=facts[1],
+        zone=zone,
+        method=method,
+    )
+    store.put(Pair.KIND, pair.pair, pair, run=pair.pair)
+    mine = [tuple(cells)] if len(runs) == 1 else [(cells[0],), (cells[1],)]
+    return pair, [change(store, run, cells=some, pair=pair.pair) for run, some in zip(runs, mine, strict=True)]
 
 
 def _same_device(one: Device, other: Device) -> bool:
@@ -113,6 +139,8 @@ def _artifacts(
 ) -> list[Artifact]:
     """Of each file; the ready ones are opened together, because shapes and inputs are for both."""
     exported = {file: _exported(store, file) for file in files}
+    if None not in exported.values() and (shapes or given is not None):
+        raise UsageError("--shape and --inputs are for ready files; exported ones have their own inputs")
     ready = {os.path.abspath(file): Path(file) for file, known in exported.items() if known is None}
     opened: dict[str, Artifact] = {}
     if ready:

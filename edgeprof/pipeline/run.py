@@ -46,6 +46,7 @@ def run(
     method = method or Method()
     # Before hours of training: can the device be reached at all?
     found = facts(store, board)
+    measuring.bound_cores(board, found)
     plan = digest("run", recipe, wanted, board, method, per_op)
     this = _take_up(store, board.name, plan, fresh, progress)
     if this is None:
@@ -71,6 +72,7 @@ def profile(
     """Profile files that exist already: exported ones, or ready files that a user brings."""
     method = method or Method()
     found = facts(store, device)
+    measuring.bound_cores(device, found)
     # Other inputs, and other names for the same bytes, are another plan.
     files = sorted((one.artifact_sha, one.samples_sha or "", one.identity.label()) for one in artifacts)
     plan = digest("profile", files, device, method, per_op)

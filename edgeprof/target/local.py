@@ -26,6 +26,7 @@ from edgeprof.target.protocol import Call, Event
 CLOSE_S = 5.0
 """How long an agent may take to end by itself when its channel is closed."""
 STDERR_LINES = 8
+MADE_AGAIN = "what was exported is made again by edgeprof export or run, a ready file by naming it again"
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Event).decode
@@ -47,12 +48,14 @@ class LocalConnection:
                 with path.open("rb") as file:
                     found = hashlib.file_digest(file, "sha256").hexdigest()
             except OSError as error:
-                raise RecordError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
+                raise RecordError(
+                    f"cannot be read: {error.strerror or error}", where=str(path), hint=MADE_AGAIN
+                ) from error
             if found != sha:
                 raise RecordError(
                     f"the file was changed or damaged: its sha256 is {found[:12]}, recorded is {sha[:12]}",
                     where=str(path),
-                    hint="delete this file and run the same command again",
+                    hint=f"delete this file; {MADE_AGAIN}",
                 )
         return {sha: str(path.resolve()) for sha, path in files.items()}
 

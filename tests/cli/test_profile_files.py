@@ -40,6 +40,10 @@ def profile(cwd: Path, *arguments: str, code: int = 0) -> dict[str, Any]:
         (["--inputs", "nan.npz", "--shape", "x=1x4"], "leave --shape out"),
         (["open.onnx"], "--shape x=1x4 --shape ids=1x4"),
         (["--threads", "0"], "threads"),
+        (["--training", "demo"], "leave them out beside files"),
+        (["--exporter", "onnx-fp32"], "leave them out beside files"),
+        (["--cores", "big"], "only one kind of core"),
+        (["--precision", "0"], "--precision 0 must lie above 0"),
     ],
 )
 def test_a_mistake_in_the_command_ends_it_before_anything_is_measured(

@@ -72,6 +72,28 @@ def test_a_side_that_fails_ends_it_and_what_was_measured_is_kept(store: Store, t
     assert all(one.finished for one in store.all(Run.KIND, Run))
 
 
+def test_an_interrupted_comparison_is_taken_up(store: Store, tmp_path: Path) -> None:
+    class Interrupting(Silent):
+        done = 0.0
+
+        def advance(self, stage: str, done: float = 1.0, detail: str = "") -> None:
+            self.done += stage == "profile" and done
+            if self.done >= 3:
+                raise KeyboardInterrupt
+
+    fast, slow = (Subject(file(tmp_path, name, does), HERE) for name, does in (("fast", "echo"), ("slow", "busy 2")))
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.compare(store, slow, fast, zone=0.02, limit_s=60.0, method=FAST, progress=Interrupting())
+    kept = len(store.all(Round.KIND, Round))
+    assert kept == 3
+    found = pipeline.compare(store, slow, fast, zone=0.02, limit_s=60.0, method=FAST, progress=Silent())
+    assert (found.verdict, found.rounds) == ("faster", 7)
+    assert len(store.all(Round.KIND, Round)) == 14
+    # Finished, it is not taken up again.
+    pipeline.compare(store, slow, fast, zone=0.02, limit_s=0.0, method=FAST, progress=Silent())
+    assert len(store.all(Round.KIND, Round)) == 16
+
+
 def test_a_comparison_is_no_ranking(store: Store, tmp_path: Path) -> None:
     """`edgeprof rank` after `edgeprof compare` must not show the two sides as the newest run."""
     one = file(tmp_path, "one", "echo")
