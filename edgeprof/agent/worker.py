@@ -152,12 +152,8 @@ def measure(spec: Dict[str, Any], phase: Callable[[str], None]) -> Dict[str, Any
         import numpy  # noqa: F401
     except ImportError as error:
         raise RoundError("missing_runtime", "numpy cannot be imported: %s" % error, "numpy") from error
-    try:
+    with round_errors():
         import_runtime(spec["format"])
-    except MissingRuntimeError as error:
-        raise RoundError("missing_runtime", str(error), error.package) from error
-    except ModelError as error:
-        raise RoundError("error", str(error)) from error
     phase("reading the inputs")
     given = read_samples(spec.get("samples"))
     phase("timing the canary")
