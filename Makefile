@@ -14,7 +14,7 @@ help:
 	@echo "make bench      the benchmarks behind docs/benchmarks.md"
 
 demo: $(VENV)/.installed
-	$(BIN)/edgeprof run --device localhost --training demo --precision 10%
+	$(BIN)/edgeprof run --device localhost --training demo --quick
 
 test: $(VENV)/.installed-test system lint types
 	$(BIN)/python -m pytest

@@ -41,10 +41,10 @@ def test_the_light_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_the_main_job_from_nothing_and_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    first, out, _ = timed("run", "--precision", "10%", "--json", cwd=tmp_path)
+    first, out, _ = timed("run", "--quick", "--json", cwd=tmp_path)
     candidates = len(json.loads(out)["candidates"])
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
-    again, _, words = timed("run", "--precision", "10%", "--json", cwd=tmp_path)
+    again, _, words = timed("run", "--quick", "--json", cwd=tmp_path)
     profiling = next(float(line.split()[-2]) for line in words.splitlines() if line.startswith("profile: finished"))
     with capsys.disabled():
         print("\n| what | value |\n|---|---|")
