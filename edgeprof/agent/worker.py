@@ -25,6 +25,7 @@ from .runtimes import (
     import_runtime,
     open_model,
     own_words,
+    untold,
 )
 from .samples import RoundError, arranged, compare, input_shapes, read_samples
 from .telemetry import Watch
@@ -209,9 +210,11 @@ def measure(spec: Dict[str, Any], phase: Callable[[str], None]) -> Dict[str, Any
     ran = None
     if spec.get("look"):
         phase("asking the runtime what ran")
-        with contextlib.suppress(Exception):  # what is measured must not be lost for it
+        try:
             ran = model.ran()
-        if ran and ran["on_provider"] == 0 and spec.get("provider") and not spec.get("allow_fallback"):
+        except Exception as error:  # what is measured must not be lost for it; the record says what went wrong
+            ran = untold(model.runs_on, "not told: %s: %s" % (type(error).__name__, own_words(error)))
+        if ran["on_provider"] == 0 and spec.get("provider") and not spec.get("allow_fallback"):
             raise RoundError("fallback", "nothing of the graph runs on %s here" % spec["provider"])
     return {
         "started_at": started_at,

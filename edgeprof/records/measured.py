@@ -51,21 +51,10 @@ ADVICE: dict[str, str] = {
     " on a quiet, cool device",
 }
 
-PASSING: frozenset[str] = frozenset(
-    {
-        "too few samples",
-        "interval wide",
-        "bimodal",
-        "trend",
-        "throttled",
-        "under-voltage",
-        "hot at start",
-        "other load",
-        "clock step",
-        "canary drifted",
-    }
-)
-"""Reasons that may be gone when the cell is measured again. The others are properties of the file or the device."""
+LASTING: frozenset[str] = frozenset({"governor not fixed", "provider fell back", "precision differs", "outputs differ"})
+"""Reasons that are properties of the file or the device: measuring again does not change them."""
+PASSING: frozenset[str] = frozenset(ADVICE) - LASTING
+"""Reasons that may be gone when the cell is measured again."""
 
 
 class Method(Record):

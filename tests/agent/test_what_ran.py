@@ -285,3 +285,21 @@ def test_what_a_runtime_does_not_know_is_told_in_its_own_words(tmp_path: Path) -
     with pytest.raises(ModelError, match=r"Opset 99 .*till opset \d+") as caught:
         onnx(odd_models.onnx_conv(tmp_path / "opset.onnx", opset=99))
     assert "std::" not in str(caught.value)
+
+
+def test_a_runtime_that_fails_to_tell_what_ran_costs_no_samples_and_the_record_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from edgeprof.agent import worker
+
+    def fail() -> dict[str, Any]:
+        raise ValueError("no such node")
+
+    model = open_model("noop", {}, 1, "fp32")._replace(ran=fail)
+    monkeypatch.setattr(worker, "open_model", lambda *asked, **how: model)
+    limits = {"timeout_s": 30, "warmup_s": 0, "warmup_min": 1, "block_s": 0, "block_min": 10, "block_max": 10}
+    spec = {"format": "noop", "files": {}, "threads": 1, "precision": "fp32", "look": True, **limits}
+    found = worker.measure(spec, lambda phase: None)
+    assert len(found["samples_ns"]) == 10
+    assert (found["ran"]["nodes"], found["precision_executed"]) == (None, "fp32")
+    assert "no such node" in found["ran"]["source"]

@@ -35,6 +35,7 @@ __all__ = [
     "installed_version",
     "open_model",
     "own_words",
+    "untold",
 ]
 
 # Import name -> the distributions that provide it, the usual one first.
