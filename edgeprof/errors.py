@@ -103,6 +103,8 @@ class DeviceBusyError(DeviceError):
     """Somebody else is measuring there; it will pass."""
 
     transient = True
+    session: str | None = None
+    """What is measured there, by the name of its run."""
 
 
 class LinkError(DeviceError):

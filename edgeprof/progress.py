@@ -23,6 +23,9 @@ class Progress(Protocol):
     def note(self, text: str) -> None:
         """A line worth keeping: what is reused, what failed, what was taken up again."""
 
+    def secret(self, prompt: str) -> str | None:
+        """A password or passphrase, asked of a person; None where nobody can be asked. Never kept, shown or logged."""
+
 
 class Silent:
     """Shows nothing: for the Python API and for tests."""
@@ -36,3 +39,32 @@ class Silent:
     def finish(self, stage: str) -> None: ...
 
     def note(self, text: str) -> None: ...
+
+    def secret(self, prompt: str) -> str | None:
+        return None
+
+
+class Named:
+    """The same for one of several devices at work at once: its stages and notes carry its name."""
+
+    def __init__(self, inner: Progress, name: str) -> None:
+        self._inner = inner
+        self._name = name
+
+    def start(self, stage: str, total: float) -> None:
+        self._inner.start(f"{self._name}: {stage}", total)
+
+    def expect(self, stage: str, left: float) -> None:
+        self._inner.expect(f"{self._name}: {stage}", left)
+
+    def advance(self, stage: str, done: float = 1.0, detail: str = "") -> None:
+        self._inner.advance(f"{self._name}: {stage}", done, detail)
+
+    def finish(self, stage: str) -> None:
+        self._inner.finish(f"{self._name}: {stage}")
+
+    def note(self, text: str) -> None:
+        self._inner.note(f"{self._name}: {text}")
+
+    def secret(self, prompt: str) -> str | None:
+        return self._inner.secret(prompt)

@@ -7,9 +7,12 @@ folder if it holds the three, else the one built into the package. Never merged,
 from __future__ import annotations
 
 import hashlib
+import json
 import math
+import os
 import re
 import shutil
+import tempfile
 import tomllib
 import typing
 from collections.abc import Callable, Iterator
@@ -88,8 +91,10 @@ class Suite:
         return self._load("exporters", name, Exporter)
 
     def device(self, name: str) -> Device:
-        """The file `devices/NAME.toml`."""
-        return self._load("devices", name, Device)
+        """The file `devices/NAME.toml`; beside the user's known hosts it goes by the suite's."""
+        found = self._load("devices", name, Device)
+        hosts = self.root / "devices" / Path(found.known_hosts or "known_hosts").expanduser()
+        return msgspec.structs.replace(found, known_hosts=str(hosts)) if found.transport == "ssh" else found
 
     def default_training(self) -> str:
         """`demo` if there is one, else the only recipe.
@@ -166,6 +171,42 @@ def load(path: Path, kind: type[R]) -> R:
         raise _explained(error, table, kind, str(path)) from error
     _CHECKS[kind](record, str(path))
     return record
+
+
+def write_device(root: Path, device: Device) -> Path:
+    """Write `devices/NAME.toml` with what differs from the defaults, whole or not at all; returns its path.
+
+    Raises:
+        SuiteError: it would be no valid file.
+        UsageError: it cannot be written.
+    """
+    path = root / "devices" / f"{device.name}.toml"
+    lines = []
+    for key, value in msgspec.to_builtins(device).items():
+        if key == "name" or value in (None, "", [], {}, ()) or (key, value) == ("provision", "auto"):
+            continue
+        if key == "threads" and tuple(value) == (1, "all"):
+            continue
+        lines.append(f"{key} = {json.dumps(value, ensure_ascii=False)}\n")
+    _check_device(device, str(path))
+    if not NAME.fullmatch(device.name):
+        raise SuiteError(
+            f"{device.name!r} cannot be a name", where=str(path), hint="letters, digits, '.', '_' and '-', at most 64"
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, new = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.writelines(lines)
+        os.chmod(new, 0o644)
+        os.replace(new, path)
+    except OSError as error:
+        raise UsageError(
+            f"cannot be written: {error.strerror or error}",
+            where=str(path),
+            hint="make a suite of your own first: edgeprof init boards && cd boards",
+        ) from error
+    return path
 
 
 def init(folder: Path) -> list[Path]:
@@ -295,12 +336,37 @@ PROVIDER_HINTS = {
 }
 
 
+STATE = ("governor", "nvpmodel")
+"""Keys of a device file that change the device for the time of a measurement."""
+
+
 def _check_device(device: Device, path: str) -> None:
     if device.transport == "ssh":
         _require(bool(device.host), "host is missing: ssh needs a name, an address or an ssh_config alias", path)
     else:
-        for key in ("host", "port", "user", "key_file", "password_env"):
+        for key in ("host", "port", "user", "key_file", "password_env", "known_hosts", "workdir", "lease", *STATE):
             _require(getattr(device, key) is None, f'{key} is for transport = "ssh" only', path)
+    _require(device.nvpmodel is None or device.nvpmodel >= 0, "nvpmodel must be 0 or more", path)
+    _require(
+        device.governor is None or bool(re.fullmatch(r"[a-z_]{1,30}", device.governor)),
+        f"governor = {device.governor!r} is none",
+        path,
+        'for example governor = "performance"',
+    )
+    for key in ("workdir", "lease"):
+        value = getattr(device, key)
+        _require(value is None or (bool(value.strip()) and value.isprintable()), f"{key} is no path", path)
+    _require(
+        device.host is None or bool(re.fullmatch(r"[^\s\0-\x1f@-][^\s\0-\x1f@]*", device.host)),
+        f"host = {device.host!r} is no host",
+        path,
+        "a name, an address or an ssh_config alias; the user has a key of its own",
+    )
+    _require(
+        device.user is None or bool(re.fullmatch(r"[^\s\0-\x1f@-][^\s\0-\x1f@]*", device.user)),
+        f"user = {device.user!r} is no user",
+        path,
+    )
     _require(device.port is None or 0 < device.port < 65536, "port must lie in 1..65535", path)
     _require(bool(device.threads), "threads is empty", path, 'for example threads = [1, "all"]')
     _require(all(n == "all" or n > 0 for n in device.threads), "threads must be 1 or more", path)

@@ -7,39 +7,35 @@ import os
 import platform
 import re
 import time
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
+from . import hardware, system
+from .arm import arm_cores
+from .readers import clean, line, megahertz, number
+from .readers import text as text
 from .runtimes import installed
 
-# "CPU part" of implementer 0x41 (Arm), from Arm's technical reference manuals (MIDR_EL1).
-ARM_PARTS = {
-    0xD03: "Cortex-A53",
-    0xD04: "Cortex-A35",
-    0xD05: "Cortex-A55",
-    0xD07: "Cortex-A57",
-    0xD08: "Cortex-A72",
-    0xD09: "Cortex-A73",
-    0xD0A: "Cortex-A75",
-    0xD0B: "Cortex-A76",
-    0xD0C: "Neoverse-N1",
-    0xD0D: "Cortex-A77",
-    0xD40: "Neoverse-V1",
-    0xD41: "Cortex-A78",
-    0xD42: "Cortex-A78AE",
-    0xD44: "Cortex-X1",
-    0xD46: "Cortex-A510",
-    0xD47: "Cortex-A710",
-    0xD49: "Neoverse-N2",
-    0xD4F: "Neoverse-V2",
-    0xC07: "Cortex-A7",
-    0xC0F: "Cortex-A15",
-}
+SPREAD = ", "
+"""Between the governors of a cluster's cores, where these differ."""
 
 
-def facts(root: str = "/") -> Dict[str, Any]:
-    """The fields of the host's record of device facts; what is not known is None."""
-    cores = sorted(os.sched_getaffinity(0))
-    cpufreq = os.path.join(root, "sys/devices/system/cpu/cpu%d/cpufreq" % cores[0])
+def facts(
+    root: str = "/",
+    sites: Optional[Mapping[str, Sequence[str]]] = None,
+    workdir: Optional[str] = None,
+    cores: Optional[Sequence[int]] = None,
+) -> Dict[str, Any]:
+    """The fields of the host's record of device facts; what is not known is None.
+
+    Args:
+        root: of the tree to read.
+        sites: format -> the folders of its private environment.
+        workdir: the device's folder for edgeprof, on whose disk there must be room.
+        cores: that may be used; those of this process if not given.
+    """
+    cores = usable_cores() if cores is None else sorted(cores)
+    cpufreq = cpufreq_folder(root, cores[0])
+    release = hardware.l4t(root)
     return {
         "architecture": platform.machine(),
         "os": os_name(root),
@@ -48,31 +44,41 @@ def facts(root: str = "/") -> Dict[str, Any]:
         "cores": len(cores),
         "memory_bytes": memory_bytes(root),
         "python": platform.python_version(),
-        "board": board(root),
-        "governor": text(os.path.join(cpufreq, "scaling_governor")),
+        "board": hardware.model(root),
+        "governor": line(os.path.join(cpufreq, "scaling_governor")),
         "clock_mhz": clock_range(cpufreq),
-        "runtimes": installed(),
+        "runtimes": installed(sites),
         "clock_resolution_ns": clock_resolution(),
         "clusters": clusters(root, cores),
         "throttles_at_c": throttles_at(root),
+        "soc": hardware.soc(root),
+        "libc": system.libc(root),
+        "userland": system.userland(),
+        "python_path": system.python_path(),
+        "numpy": system.numpy_version(sites),
+        "isolated_cores": system.isolated_cores(root),
+        "governors": governors(cpufreq),
+        "l4t": release,
+        "jetpack": hardware.jetpack(release),
+        "power_mode": hardware.power_mode(root),
+        "power_modes": hardware.power_modes(root),
+        "rails": hardware.rails(root),
+        "container": system.container(root),
+        "virtual_machine": system.virtual_machine(root),
+        "disk_free_bytes": system.free_bytes(workdir),
     }
 
 
-def text(path: str) -> Optional[str]:
-    """The text of a small file, None if it is not there or empty."""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            # Files of the device tree end in a zero byte.
-            return file.read().strip("\0\n\t ") or None
-    except OSError:
-        return None
+def usable_cores() -> List[int]:
+    """Those that this process may run on."""
+    return sorted(os.sched_getaffinity(0))
 
 
 def os_name(root: str) -> str:
     """Such as "Debian GNU/Linux 12 (bookworm)"."""
-    for line in (text(os.path.join(root, "etc/os-release")) or "").splitlines():
-        if line.startswith("PRETTY_NAME="):
-            return line.split("=", 1)[1].strip("\"'")
+    for row in (text(os.path.join(root, "etc/os-release")) or "").splitlines():
+        if row.startswith("PRETTY_NAME="):
+            return clean(row.split("=", 1)[1].strip("\"'")) or platform.system()
     return platform.system()
 
 
@@ -81,41 +87,47 @@ def cpu_name(root: str) -> str:
     info = cpu_info(root)
     named = re.search(r"^model name\s*:\s*(.+)$", info, re.M)
     if named and not re.match(r"ARMv\d", named.group(1)):
-        return " ".join(named.group(1).split())
+        return clean(named.group(1)) or platform.machine()
     parts: Dict[str, int] = {}
-    for part in re.findall(r"^CPU part\s*:\s*(0x[0-9a-fA-F]+)", info, re.M):
-        name = arm_name(part)
+    for _, name in arm_cores(info):
         parts[name] = parts.get(name, 0) + 1
-    return " + ".join("%d x %s" % (count, name) for name, count in parts.items()) or platform.machine()
+    return clean(" + ".join("%d x %s" % (count, name) for name, count in parts.items())) or platform.machine()
 
 
-def clusters(root: str, cores: List[int]) -> List[Dict[str, Any]]:
-    """The cores by kind: those of one part, one highest clock and one capacity; the slowest kind first."""
-    parts: Dict[str, str] = {}
-    for block in cpu_info(root).split("\n\n"):
-        told = dict(re.findall(r"^(processor|CPU part)\s*:\s*(\S+)", block, re.M))
-        if "CPU part" in told:
-            parts[told.get("processor", "")] = told["CPU part"]
+def clusters(root: str, cores: Iterable[int]) -> List[Dict[str, Any]]:
+    """The cores by kind: those of one name, one highest clock and one capacity; the slowest kind first."""
+    names = {core: name for core, name in arm_cores(cpu_info(root)) if core is not None}
     kinds: Dict[Tuple[int, float, str], List[int]] = {}
     for core in cores:
-        folder = os.path.join(root, "sys/devices/system/cpu/cpu%d" % core)
-        capacity = text(os.path.join(folder, "cpu_capacity")) or ""
-        khz = text(os.path.join(folder, "cpufreq/cpuinfo_max_freq")) or ""
-        key = (
-            int(capacity) if capacity.isdigit() else 0,
-            int(khz) / 1000 if khz.isdigit() else 0.0,
-            parts.get(str(core), ""),
+        capacity = number(os.path.join(root, "sys/devices/system/cpu/cpu%d/cpu_capacity" % core))
+        mhz = megahertz(os.path.join(cpufreq_folder(root, core), "cpuinfo_max_freq"))
+        kinds.setdefault((capacity or 0, mhz or 0.0, names.get(core, "")), []).append(core)
+    found = []
+    for (capacity, mhz, name), members in sorted(kinds.items()):
+        folders = [cpufreq_folder(root, core) for core in members]
+        ranges = [one for one in map(clock_range, folders) if one is not None]
+        told = {line(os.path.join(folder, "scaling_governor")) for folder in folders} - {None}
+        found.append(
+            {
+                "cores": members,
+                "cpu": clean(name),
+                "max_mhz": mhz or None,
+                "capacity": capacity or None,
+                "governor": clean(SPREAD.join(sorted(filter(None, told)))),
+                "clock_mhz": (min(low for low, _ in ranges), max(high for _, high in ranges)) if ranges else None,
+            }
         )
-        kinds.setdefault(key, []).append(core)
-    return [
-        {
-            "cores": members,
-            "cpu": arm_name(part) if part else None,
-            "max_mhz": mhz or None,
-            "capacity": capacity or None,
-        }
-        for (capacity, mhz, part), members in sorted(kinds.items())
-    ]
+    return found
+
+
+def cpufreq_folder(root: str, core: int) -> str:
+    """Where the kernel tells of a core's clock."""
+    return os.path.join(root, "sys/devices/system/cpu/cpu%d/cpufreq" % core)
+
+
+def governors(cpufreq: str) -> List[str]:
+    """Those that could be set."""
+    return (line(os.path.join(cpufreq, "scaling_available_governors")) or "").split()
 
 
 def cpu_info(root: str) -> str:
@@ -123,31 +135,16 @@ def cpu_info(root: str) -> str:
     return text(os.path.join(root, "proc/cpuinfo")) or ""
 
 
-def arm_name(part: str) -> str:
-    """The core's name by its "CPU part"."""
-    return ARM_PARTS.get(int(part, 16), "Arm part " + part) if re.fullmatch(r"0x[0-9a-fA-F]+", part) else part
-
-
-def board(root: str) -> Optional[str]:
-    """The board's model as the device tree tells it."""
-    return text(os.path.join(root, "proc/device-tree/model"))
-
-
 def memory_bytes(root: str) -> Optional[int]:
     """MemTotal."""
-    found = re.search(r"^MemTotal:\s*(\d+) kB", text(os.path.join(root, "proc/meminfo")) or "", re.M)
+    found = re.search("^MemTotal: *([0-9]{1,12}) kB", text(os.path.join(root, "proc/meminfo")) or "", re.M)
     return int(found.group(1)) * 1024 if found else None
 
 
 def clock_range(cpufreq: str) -> Optional[Tuple[float, float]]:
-    """Lowest and highest clock in MHz that the governor may choose (sysfs has kHz)."""
-    bounds: List[float] = []
-    for name in ("scaling_min_freq", "scaling_max_freq"):
-        value = text(os.path.join(cpufreq, name)) or ""
-        if not value.isdigit():
-            return None
-        bounds.append(int(value) / 1000)
-    return bounds[0], bounds[1]
+    """Lowest and highest clock in MHz that the governor may choose."""
+    low, high = (megahertz(os.path.join(cpufreq, name)) for name in ("scaling_min_freq", "scaling_max_freq"))
+    return None if low is None or high is None else (low, high)
 
 
 def thermal_zones(root: str) -> List[Tuple[str, str]]:

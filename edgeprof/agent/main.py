@@ -1,16 +1,21 @@
-"""The agent's commands: `serve` speaks JSON lines with the host, `worker` is one process round.
+"""The agent's commands.
 
-Calls, one JSON object a line on stdin: `{"call": "hello"}`, `{"call": "facts"}`,
-`{"call": "inspect", "format", "files", "precision", "timeout_s"}` (answered by `inspected` or `failed`),
+`serve` speaks JSON lines with the host and ends with its stdin; `session` is the same detached, its calls and events in
+files; `follow` relays between a host and a session; `receive` takes files; `worker` is one process round.
+
+Calls, one JSON object a line: `{"call": "hello"}`, `{"call": "facts", "sites", "full", "now", "state"}`,
+`{"call": "inspect", "format", "files", "precision", "site", "timeout_s"}` (answered by `inspected` or `failed`),
 `{"call": "operators", "job", "cell": {...}, "inferences", "timeout_s"}` (answered by `operators` or `failed`), and
-`{"call": "measure", "method": {...}, "cells": {job: {...}}, "rounds": [{"job", "round", "position", "look"}, ...]}`.
-Events, one JSON object a line on stdout: `hello`, `facts`; for a measurement `start` before each round, then `round`
-(its numbers) or `failed` (class crash, hang, error, nan, outputs_wrong, missing_runtime, fallback or cores), and `done`
-at the end; `error` for a call that is not understood. Nothing else is ever written there.
+`{"call": "measure", "method": {...}, "cells": {job: {...}}, "rounds": [{"job", "round", "attempt", "position", "look"},
+...]}`. Events, one JSON object a line on stdout: `hello`, `facts`; for a measurement `start` before each round, then
+`round` (its numbers) or `failed` (class crash, hang, error, nan, outputs_wrong, missing_runtime, fallback or cores),
+and `done` at the end; `error` for a call that is not understood, `refused` for one that is not carried out
+(`refusal.py`). Nothing else is ever written there. With `--workdir` there are also the calls of `board.py`.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
@@ -20,30 +25,58 @@ import sys
 from typing import Any, Dict, List, Optional
 
 from .facts import facts
+from .hardware import sudo_allowed
+from .now import now
+from .refusal import Refused
 from .supervisor import HostGoneError, Lines, Supervisor
 
-PROTOCOL = 2
+PROTOCOL = 3
 
 # Calls that the supervisor carries out by the method of the same name -> what they are about.
-CALLS = {"inspect": "file to inspect", "measure": "plan", "operators": "cell to profile"}
+CALLS = {
+    "inspect": "file to inspect",
+    "measure": "plan",
+    "operators": "cell to profile",
+    "providers": "question for providers",
+}
 
 
 def main(arguments: Optional[List[str]] = None, program: Optional[str] = None) -> int:
     """Run a command; returns the exit status."""
-    arguments = sys.argv[1:] if arguments is None else arguments
     program = os.path.abspath(program or sys.argv[0])
-    if arguments == ["serve"]:
-        return serve(program)
-    if arguments == ["worker"]:
+    parser = argparse.ArgumentParser(prog="agent", description="edgeprof's device side; started by edgeprof itself")
+    parser.add_argument("mode", choices=("serve", "session", "follow", "receive", "worker"))
+    parser.add_argument("--workdir", help="the device's folder for edgeprof")
+    parser.add_argument("--session", help="name of a detached session")
+    parser.add_argument("--mark", help="a line to write first, after whatever a login shell has printed")
+    asked = parser.parse_args(arguments)
+    if asked.mode == "worker":
         from .worker import main as work
 
         work()
         return 0
-    sys.stderr.write("usage: agent.zip serve\n")
-    return 2
+    if asked.mode != "serve" and not asked.workdir:
+        parser.error("--workdir is missing")
+    if asked.mode in ("session", "follow") and not asked.session:
+        parser.error("--session is missing")
+    if asked.mark:
+        os.write(1, b"\n" + asked.mark.encode() + b"\n")
+    if asked.mode == "receive":
+        from .blobs import receive
+
+        return receive(asked.workdir, 0, 1)
+    if asked.mode == "follow":
+        from .follow import follow
+
+        return follow(asked.workdir, asked.session, 0, 1)
+    if asked.mode == "session":
+        from .session import run
+
+        return run(asked.workdir, asked.session)
+    return serve(program, asked.workdir)
 
 
-def serve(program: str) -> int:
+def serve(program: str, workdir: Optional[str] = None) -> int:
     """Answer calls until stdin closes or a signal asks to end; no process is left behind."""
     out = os.dup(1)
     os.dup2(2, 1)
@@ -67,7 +100,7 @@ def serve(program: str) -> int:
         while True:
             line = host.next()
             if line is not None:
-                answer(line, supervisor, program)
+                answer(line, supervisor, program, workdir)
             elif host.closed:
                 return 0
             else:
@@ -76,7 +109,7 @@ def serve(program: str) -> int:
         return 0
 
 
-def answer(line: bytes, supervisor: Supervisor, program: str) -> None:
+def answer(line: bytes, supervisor: Supervisor, program: str, workdir: Optional[str] = None) -> None:
     """Carry out one call. A call that makes no sense is answered, not fatal."""
     try:
         call = json.loads(line)
@@ -84,20 +117,38 @@ def answer(line: bytes, supervisor: Supervisor, program: str) -> None:
     except (ValueError, KeyError, TypeError):
         supervisor.emit({"event": "error", "message": "this is no call: %r" % line[:80]})
         return
-    if name == "hello":
-        hello = {"event": "hello", "protocol": PROTOCOL, "agent_sha": sha256(program)}
-        supervisor.emit(dict(hello, python=platform.python_version()))
-    elif name == "facts":
-        found = dict(facts(), harness_overhead_ns=supervisor.overhead_ns())
-        supervisor.emit({"event": "facts", "facts": found})
-    elif isinstance(name, str) and name in CALLS:
-        try:
+    try:
+        if name == "hello":
+            hello = {"event": "hello", "protocol": PROTOCOL, "agent_sha": sha256(program)}
+            supervisor.emit(dict(hello, python=platform.python_version()))
+        elif name == "facts":
+            supervisor.emit({"event": "facts", "facts": found_out(call, supervisor, workdir)})
+        elif isinstance(name, str) and name in CALLS:
             getattr(supervisor, name)(call)
-        except (KeyError, TypeError, ValueError) as error:
-            message = "this is no %s: %s %s" % (CALLS[name], type(error).__name__, error)
-            supervisor.emit({"event": "error", "message": message})
-    else:
-        supervisor.emit({"event": "error", "message": "unknown call %r" % (name,)})
+        elif workdir is not None:
+            from .board import carry_out
+
+            supervisor.emit(carry_out(call, workdir, program))
+        else:
+            supervisor.emit({"event": "error", "message": "unknown call %r" % (name,)})
+    except Refused as refusal:
+        supervisor.emit(refusal.event())
+    except (KeyError, TypeError, ValueError) as error:
+        message = "this is no %s: %s %s" % (CALLS.get(name, name), type(error).__name__, error)
+        supervisor.emit({"event": "error", "message": message})
+
+
+def found_out(call: Dict[str, Any], supervisor: Supervisor, workdir: Optional[str]) -> Dict[str, Any]:
+    """What the device is; with `full` also the cost of the timing loop, with `now` what goes on there."""
+    sites = call.get("sites") or {}
+    found = facts(sites=sites, workdir=workdir)
+    site: List[str] = next((folders for folders in sites.values() if folders), [])
+    if call.get("now"):
+        found["now"] = now()
+        if call.get("state"):
+            found["now"]["sudo"] = sudo_allowed(call["state"])
+    found["harness_overhead_ns"] = supervisor.overhead_ns(site) if call.get("full", True) else None
+    return found
 
 
 def sha256(path: str) -> str:

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from typing import Any, Callable, Dict, List, Optional, Set
+from typing import Any, Callable, Dict, List, Optional, Sequence, Set
 
 Event = Dict[str, Any]
 Emit = Callable[[Event], None]
@@ -30,7 +30,21 @@ class HostGoneError(Exception):
     """Whoever asked is gone: stop measuring."""
 
 
-class Lines:
+class Host:
+    """What is watched while a round runs: select it, fill it when it is ready, and stop when it is closed."""
+
+    closed = False
+
+    def fileno(self) -> int:
+        """For select."""
+        raise NotImplementedError
+
+    def fill(self) -> None:
+        """Take what is there; blocks only when nothing is."""
+        raise NotImplementedError
+
+
+class Lines(Host):
     """The lines that arrive on a descriptor, read without ever blocking on half a line."""
 
     def __init__(self, descriptor: int) -> None:
@@ -63,13 +77,21 @@ class Supervisor:
     Args:
         program: the agent's own zip, started again for every round.
         emit: takes each event.
-        host: closed when whoever asked is gone; None for a detached run.
+        host: closed when whoever asked is gone; None: nobody is watched.
+        before_round: is told the most seconds that the round about to start may take.
     """
 
-    def __init__(self, program: str, emit: Emit, host: Optional[Lines]) -> None:
+    def __init__(
+        self,
+        program: str,
+        emit: Emit,
+        host: Optional[Host],
+        before_round: Optional[Callable[[float], None]] = None,
+    ) -> None:
         self.program = program
         self.emit = emit
         self.host = host
+        self.before_round = before_round
 
     def measure(self, plan: Dict[str, Any]) -> None:
         """Run the plan's rounds in the order given; a cell that failed for good is not tried again."""
@@ -79,8 +101,10 @@ class Supervisor:
             job = step["job"]
             if job in failed:
                 continue
-            name = {"job": job, "round": step["round"], "position": step["position"]}
+            name = {"job": job, "round": step["round"], "attempt": step["attempt"], "position": step["position"]}
             for attempt in range(1, TRIES + 1):
+                if self.before_round:
+                    self.before_round(float(method["timeout_s"]))
                 self.emit(dict(name, event="start"))
                 begin = time.perf_counter_ns()
                 told = self.run_round(dict(method, look=step.get("look"), **cells[job]))
@@ -97,11 +121,12 @@ class Supervisor:
     def inspect(self, call: Dict[str, Any]) -> None:
         """Tell the inputs and outputs of a file, opened in a process of its own: a bad file can crash its runtime."""
         spec = {"format": call["format"], "files": call["files"], "precision": call["precision"], "threads": 1}
+        spec["site"] = call.get("site", [])
         told = self.run_round(dict(spec, inspect=True, timeout_s=float(call["timeout_s"])))
         if "result" in told:
             self.emit(dict(told["result"], event="inspected"))
         else:
-            self.emit(dict(told["failed"], event="failed", job="inspect", round=0, position=0))
+            self.emit(dict(told["failed"], event="failed", job="inspect", round=0, attempt=0, position=0))
 
     def operators(self, call: Dict[str, Any]) -> None:
         """Tell where the time of a cell goes, operator by operator, in a process of its own."""
@@ -111,11 +136,21 @@ class Supervisor:
         if "result" in told:
             self.emit(dict(told["result"], event="operators", job=call["job"]))
         else:
-            self.emit(dict(told["failed"], event="failed", job=call["job"], round=0, position=0))
+            self.emit(dict(told["failed"], event="failed", job=call["job"], round=0, attempt=0, position=0))
 
-    def overhead_ns(self) -> Optional[int]:
+    def providers(self, call: Dict[str, Any]) -> None:
+        """Tell what a format's runtime can run on, asked in a process of its own: importing one can crash."""
+        spec = {"format": call["format"], "site": call.get("site", []), "timeout_s": float(call["timeout_s"])}
+        told = self.run_round(dict(spec, providers=True))
+        if "result" in told:
+            self.emit({"event": "providers", "format": call["format"], "providers": told["result"]})
+        else:
+            self.emit(dict(told["failed"], event="failed", job="providers", round=0, attempt=0, position=0))
+
+    def overhead_ns(self, site: Sequence[str] = ()) -> Optional[int]:
         """Median cost of the timing loop around a model that does nothing; None if it cannot be had (no numpy)."""
         spec = {"format": "noop", "files": {}, "threads": 1, "precision": "fp32", "timeout_s": 30.0, "warmup_s": 0.01}
+        spec["site"] = list(site)
         told = self.run_round(dict(spec, warmup_min=100, block_s=0.02, block_min=1000, block_max=5000))
         samples = sorted(told["result"]["samples_ns"]) if "result" in told else []
         return int(samples[len(samples) // 2]) if samples else None
@@ -135,7 +170,7 @@ class Supervisor:
             # A group of its own, so that whatever a runtime starts is killed with it.
             start_new_session=True,
             # numpy's own threads would only take memory and start-up time; no runtime reads this.
-            env=dict(os.environ, OPENBLAS_NUM_THREADS="1"),
+            env=dict(os.environ, OPENBLAS_NUM_THREADS="1", PYTHONPATH=python_path(spec.get("site", []))),
         )
         try:
             return self._follow(process, dict(spec, parent=os.getpid()), deadline)
@@ -198,6 +233,11 @@ class Supervisor:
         if -status == signal.SIGKILL:
             message += " (out of memory?)"
         return _failed("crash", message, phase, told, transient=outside)
+
+
+def python_path(site: Sequence[str]) -> str:
+    """The environment of a format before whatever the device's Python looks through anyway."""
+    return os.pathsep.join([*site, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def _failed(

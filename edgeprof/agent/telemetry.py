@@ -11,7 +11,8 @@ import os
 import time
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
-from .facts import plausible_c, text, thermal_zones
+from .facts import plausible_c, thermal_zones
+from .readers import text
 
 Clock = Callable[[], int]
 

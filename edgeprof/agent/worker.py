@@ -55,7 +55,7 @@ def main() -> None:
     # A crash is told by the exit status; a core file would only fill the board's disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     try:
-        work = inspect if spec.get("inspect") else by_operator if spec.get("operators") else measure
+        work = next((one for key, one in OTHER_WORK.items() if spec.get(key)), measure)
         tell({"result": work(spec, lambda phase: tell({"phase": phase}))})
     except RoundError as error:
         tell({"failed": {"error_class": error.kind, "message": str(error), "package": error.package}})
@@ -123,6 +123,19 @@ def by_operator(spec: Dict[str, Any], phase: Callable[[str], None]) -> Dict[str,
     asked = spec["format"], spec["files"], int(spec["threads"]), spec["precision"], spec.get("provider")
     with round_errors():
         return profile(*asked, feeds, int(spec["inferences"]), allow_fallback=bool(spec.get("allow_fallback")))
+
+
+def told_providers(spec: Dict[str, Any], phase: Callable[[str], None]) -> List[str]:
+    """What the format's runtime can run on.
+
+    Raises:
+        RoundError: with its class.
+    """
+    phase("importing the runtime")
+    from .runtimes.providers import providers
+
+    with round_errors():
+        return providers(spec["format"])
 
 
 @contextlib.contextmanager
@@ -234,6 +247,14 @@ def measure(spec: Dict[str, Any], phase: Callable[[str], None]) -> Dict[str, Any
         "output_diff": difference,
         "involuntary_switches": switches,
     }
+
+
+OTHER_WORK: Dict[str, Callable[[Dict[str, Any], Callable[[str], None]], Any]] = {
+    "inspect": inspect,
+    "operators": by_operator,
+    "providers": told_providers,
+}
+"""What a process can be started for besides measuring, by the key of its spec."""
 
 
 def canary(repeats: int) -> List[int]:

@@ -72,6 +72,7 @@ def root(
 
 # Each group module adds its commands to `app` when imported; `--help` lists them in this order.
 from edgeprof.cli import measure  # noqa: E402, F401  # isort: skip
+from edgeprof.cli import device  # noqa: E402, F401  # isort: skip
 from edgeprof.cli import compare  # noqa: E402, F401  # isort: skip
 from edgeprof.cli import decide  # noqa: E402, F401  # isort: skip
 from edgeprof.cli import make  # noqa: E402, F401  # isort: skip

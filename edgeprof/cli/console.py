@@ -165,6 +165,29 @@ def _tell_bug(error: Exception, as_json: bool) -> int:
     return _tell(what, None, "please report it with the output under EDGEPROF_TRACEBACK=1", EXIT_BUG, as_json)
 
 
+# --- questions
+
+
+def asked_yes(question: str) -> bool | None:
+    """A person's yes or no; None where nobody can be asked."""
+    if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+    say(question + " (yes/no)")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def asked_secret(prompt: str) -> str | None:
+    """What a person types unseen; None where nobody can be asked. Kept nowhere."""
+    import getpass
+
+    if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+    try:
+        return getpass.getpass("".join(c if c.isprintable() else "?" for c in prompt))
+    except EOFError:
+        return None
+
+
 # --- progress
 
 
@@ -242,6 +265,13 @@ class LiveProgress:
     def note(self, text: str) -> None:
         self._bars.console.print(_plain(text))
 
+    def secret(self, prompt: str) -> str | None:
+        self._bars.stop()  # else they would be drawn over what is typed
+        try:
+            return asked_secret(prompt)
+        finally:
+            self._bars.start()
+
 
 class PlainProgress:
     """Lines for logs: at most one every few seconds, and the last of each stage."""
@@ -279,6 +309,9 @@ class PlainProgress:
 
     def note(self, text: str) -> None:
         say(text)
+
+    def secret(self, prompt: str) -> str | None:
+        return asked_secret(prompt)
 
 
 def _plain(text: str) -> str:

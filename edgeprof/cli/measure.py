@@ -1,4 +1,4 @@
-"""`edgeprof run`, `profile` and `device`: everything that touches a device."""
+"""`edgeprof run` and `profile`: the measurement itself."""
 
 from __future__ import annotations
 
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from edgeprof.pipeline import Outcome
 
 PANEL = "Measure on a device"
-
-device_app = typer.Typer(no_args_is_help=True, help="Look at the devices of the suite.")
-app.add_typer(device_app, name="device", rich_help_panel=PANEL)
 
 
 @app.command(
@@ -176,29 +173,3 @@ def tell(outcome: Outcome, as_json: bool, strict: bool = False) -> int:
         return EXIT_OK if trusted or not strict else EXIT_UNTRUSTED
     stages = {failure.stage for failure in outcome.ranking.failures}
     return EXIT_DEVICE if stages <= {"profile"} else EXIT_EXPORT
-
-
-@device_app.command(epilog="Example: `edgeprof device probe localhost --json`")
-@console.reported
-def probe(
-    context: typer.Context,
-    name: Annotated[str, typer.Argument(help="A file of devices/.")],
-    as_json: AsJson = False,
-) -> None:
-    """Connect to a device and print what it is: processor, cores, memory, system, clock, runtimes."""
-    import msgspec
-
-    from edgeprof import pipeline
-    from edgeprof.cli import tables
-
-    options: Options = context.obj
-    board = options.suite().device(name)
-    facts = pipeline.facts(options.store(), board)
-    if as_json:
-        console.print_json({"schema": console.JSON_SCHEMA, "device": name, "facts": facts})
-        return
-    for key, value in msgspec.to_builtins(facts).items():
-        if key == "clusters":
-            value = "; ".join(tables.cluster(one) for one in facts.clusters)
-        shown = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
-        print(f"{key:<22} {'-' if shown in (None, '') else shown}")

@@ -1,11 +1,12 @@
 """From files to raw samples: what to measure, in what order, and whether to trust it."""
 
-from edgeprof.measure.asking import facts
-from edgeprof.measure.files import present
+from edgeprof.measure.asking import facts, providers
+from edgeprof.measure.doctor import doctor
+from edgeprof.measure.files import formats, present
 from edgeprof.measure.inputs import Arrays, Shape, read_inputs, shapes
 from edgeprof.measure.operators import operators
 from edgeprof.measure.pair import Side, pair_result, settle
-from edgeprof.measure.plan import bound_cores, cells
+from edgeprof.measure.plan import bound_cores, cells, has_runtime
 from edgeprof.measure.ready import UNUSABLE, ready
 from edgeprof.measure.run import collect, measure
 from edgeprof.measure.session import Session
@@ -20,11 +21,15 @@ __all__ = [
     "bound_cores",
     "cells",
     "collect",
+    "doctor",
     "facts",
+    "formats",
+    "has_runtime",
     "measure",
     "operators",
     "pair_result",
     "present",
+    "providers",
     "read_inputs",
     "ready",
     "settle",

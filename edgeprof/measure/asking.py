@@ -1,26 +1,46 @@
-"""Talking to the agent: greeting it, and asking it one thing."""
+"""Asking an agent one thing."""
 
 from __future__ import annotations
 
-from edgeprof.errors import DeviceError
+from collections.abc import Mapping
+
 from edgeprof.records import DeviceFacts
-from edgeprof.target import AgentChannel, Connection
-from edgeprof.target.protocol import PROTOCOL, AskFacts, Call, Event, Facts, Hello, HelloBack, Misunderstood
-
-ANSWER_S = 60.0
-"""Deadline for an answer that needs no measuring: Python starts slowly on a small board."""
+from edgeprof.target import ANSWER_S, Connection, greet, unexpected
+from edgeprof.target.protocol import AskFacts, AskProviders, Call, Event, Facts, Failed, Providers
 
 
-def facts(connection: Connection) -> DeviceFacts:
+def facts(
+    connection: Connection, *, full: bool = True, now: bool = False, state: Mapping[str, str | int] | None = None
+) -> DeviceFacts:
     """What the device is.
+
+    Args:
+        full: also what takes a moment of its processor to find out; not while somebody else measures there.
+        now: also what goes on there at the moment.
+        state: with `now`, whether this could be set there.
 
     Raises:
         LinkError, DeviceError: it cannot be asked.
     """
-    event = ask(connection, AskFacts(), ANSWER_S)
+    event = ask(connection, AskFacts(sites=connection.sites, full=full, now=now, state=dict(state or {})), ANSWER_S)
     if not isinstance(event, Facts):
         raise unexpected(event)
     return event.facts
+
+
+def providers(connection: Connection, format: str) -> tuple[str, ...] | None:
+    """What the runtime of a format can run on there; None where it cannot be asked.
+
+    Raises:
+        LinkError, DeviceError: the device cannot be asked.
+    """
+    site = connection.sites.get(format, ())
+    event = ask(connection, AskProviders(format=format, site=site, timeout_s=ANSWER_S), ANSWER_S + 30)
+    if isinstance(event, Providers):
+        return event.providers
+    if isinstance(event, Failed):
+        return None
+    raise unexpected(event)
 
 
 def ask(connection: Connection, call: Call, timeout_s: float) -> Event:
@@ -31,32 +51,8 @@ def ask(connection: Connection, call: Call, timeout_s: float) -> Event:
     """
     channel = connection.start_agent()
     try:
-        greet(channel, connection)
+        greet(channel, connection.agent_sha)
         channel.send(call)
         return channel.receive(timeout_s)
     finally:
         channel.close()
-
-
-def greet(channel: AgentChannel, connection: Connection) -> None:
-    """Make sure that our agent answers.
-
-    Raises:
-        LinkError, DeviceError: none does, or another.
-    """
-    channel.send(Hello())
-    hello = channel.receive(ANSWER_S)
-    if not isinstance(hello, HelloBack):
-        raise unexpected(hello)
-    if hello.protocol != PROTOCOL or hello.agent_sha != connection.agent_sha:
-        raise DeviceError(
-            f"another agent answered: protocol {hello.protocol}, {hello.agent_sha[:12]};"
-            f" ours is {PROTOCOL}, {connection.agent_sha[:12]}"
-        )
-
-
-def unexpected(event: Event) -> DeviceError:
-    """The error that an event is out of place."""
-    if isinstance(event, Misunderstood):
-        return DeviceError(f"the agent did not understand: {event.message}")
-    return DeviceError(f"the agent said {type(event).__name__} when something else was due")

@@ -43,6 +43,11 @@ def present(paths: Sequence[Path]) -> list[Path]:
     return once
 
 
+def formats(paths: Sequence[Path]) -> set[Format]:
+    """The formats that the names of the files promise."""
+    return {FORMATS[path.suffix.lower()] for path in paths if path.suffix.lower() in FORMATS}
+
+
 def shown(name: object) -> str:
     """A name or path on one line; what cannot be printed, and could make it read as something else, becomes U+FFFD."""
     return "".join(char if char.isprintable() else "\ufffd" for char in str(name))

@@ -43,7 +43,7 @@ def operators(
     progress.start(STAGE, len(cells))
     try:
         timeout_s = run.method.timeout_s
-        for job, plan in plans(store, run, cells, artifacts, device, connection).items():
+        for job, plan in plans(cells, store, run, artifacts, device, connection).items():
             call = Profile(
                 job=job,
                 cell=plan,

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from edgeprof.agent.runtimes import PACKAGES, RUNTIMES
 from edgeprof.errors import UsageError
 from edgeprof.records import Artifact, Cell, Device, DeviceFacts, Failure, Identity, digest
+from edgeprof.target import NoRuntime
 
 
-def cells(artifacts: Sequence[Artifact], device: Device, facts: DeviceFacts) -> tuple[list[Cell], list[Failure]]:
+def cells(
+    artifacts: Sequence[Artifact],
+    device: Device,
+    facts: DeviceFacts,
+    missing: Mapping[str, NoRuntime] | None = None,
+) -> tuple[list[Cell], list[Failure]]:
     """Every artifact at every thread count of the device, and those that this device cannot do.
 
     `"all"` threads are the cores in use: those the device file names, else all that were found. What does not fit is a
     Failure; nothing is changed in silence.
+
+    Args:
+        missing: format -> why the device was given no runtime for it.
 
     Raises:
         UsageError: see `bound_cores`.
@@ -27,7 +36,9 @@ def cells(artifacts: Sequence[Artifact], device: Device, facts: DeviceFacts) -> 
     for artifact in {(one.artifact_sha, one.identity): one for one in artifacts}.values():
         for threads in counts:
             identity = _identity(artifact, device, threads)
-            failure = _too_many(identity, threads, cores, device) or _no_runtime(artifact, identity, device, facts)
+            failure = _too_many(identity, threads, cores, device) or _no_runtime(
+                artifact, identity, device, facts, missing or {}
+            )
             if failure:
                 failures.append(failure)
                 continue
@@ -94,10 +105,24 @@ def _too_many(identity: Identity, threads: int, cores: int, device: Device) -> F
     )
 
 
-def _no_runtime(artifact: Artifact, identity: Identity, device: Device, facts: DeviceFacts) -> Failure | None:
-    packages = [PACKAGES[name][0] for name in RUNTIMES[artifact.format]]
-    if any(package in facts.runtimes for package in packages):
+def _no_runtime(
+    artifact: Artifact, identity: Identity, device: Device, facts: DeviceFacts, missing: Mapping[str, NoRuntime]
+) -> Failure | None:
+    absent = missing.get(artifact.format)
+    if absent is not None:
+        machine = f"Python {facts.python} on {facts.userland or facts.architecture}, {facts.libc or 'unknown libc'}"
+        return Failure(
+            stage="profile",
+            identity=identity,
+            error=f"there is no {absent.package} for {machine}: {absent.why}",
+            error_class="missing_runtime",
+            transient=False,
+            hint=f'where the device has one of its own: provision = "never" in devices/{device.name}.toml,'
+            " and python = the one that has it",
+        )
+    if has_runtime(artifact.format, facts):
         return None
+    packages = _packages(artifact.format)
     return Failure(
         stage="profile",
         identity=identity,
@@ -106,6 +131,15 @@ def _no_runtime(artifact: Artifact, identity: Identity, device: Device, facts: D
         transient=False,
         hint=install_line(packages[0], device),
     )
+
+
+def has_runtime(format: str, facts: DeviceFacts) -> bool:
+    """Whether a runtime for the format was found on the device."""
+    return any(package in facts.runtimes for package in _packages(format))
+
+
+def _packages(format: str) -> list[str]:
+    return [PACKAGES[name][0] for name in RUNTIMES[format]]
 
 
 def install_line(package: str, device: Device) -> str:

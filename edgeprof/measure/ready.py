@@ -115,7 +115,8 @@ def _open(store: Store, path: Path, name: str, device: Device, connection: Conne
         return _unusable(error, name, None)
     places = connection.push({one.sha256: store.blob(one.sha256) for one in kept.files})
     files = {one.name: places[one.sha256] for one in kept.files}
-    call = Inspect(format=kept.format, precision=AS_IN_FILE, files=files, timeout_s=INSPECT_S)
+    site = connection.sites.get(kept.format, ())
+    call = Inspect(format=kept.format, precision=AS_IN_FILE, files=files, site=site, timeout_s=INSPECT_S)
     told = ask(connection, call, timeout_s=INSPECT_S + 30)
     if isinstance(told, Failed):
         message = _SOURCES.sub("", told.message)

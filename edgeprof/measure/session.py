@@ -9,14 +9,13 @@ from collections.abc import Sequence
 import msgspec
 
 from edgeprof.errors import DeviceError, LinkError, RecordError
-from edgeprof.measure.asking import greet, unexpected
 from edgeprof.measure.plan import bound_cores, install_line
 from edgeprof.measure.schedule import Place
 from edgeprof.measure.trust import wrong_above
 from edgeprof.progress import Progress
 from edgeprof.records import Artifact, Cell, Device, Failure, Identity, Round, Run
 from edgeprof.store import Store
-from edgeprof.target import AgentChannel, Connection
+from edgeprof.target import AgentChannel, Connection, unexpected
 from edgeprof.target.protocol import CellPlan, Done, Event, Failed, Measure, Measured, Started, Step
 
 STAGE = "profile"
@@ -102,8 +101,11 @@ class Session:
         if not self._todo:
             return
         if self._channel is None:
-            self._channel = self.connection.start_agent()
-            greet(self._channel, self.connection)
+            self._channel = self.connection.open_session(self.run.run)
+        while self._channel.unfinished:
+            self._take(self._channel.receive(self.run.method.timeout_s + GRACE_S))
+        if not self._todo:
+            return
         self._channel.send(
             Measure(
                 method=self.run.method,
@@ -118,12 +120,16 @@ class Session:
 
     def _bring(self, jobs: Sequence[str]) -> None:
         """Have the cells' files on the device; a file that is damaged here fails its cell alone."""
-        for job in jobs:
-            if job in self._plans or job not in self.cells:
-                continue
-            cell = {job: self.cells[job]}
+        new = {job: self.cells[job] for job in jobs if job not in self._plans and job in self.cells}
+        rest = (self.store, self.run, self._artifacts, self.device, self.connection)
+        try:
+            self._plans |= plans(new, *rest)
+            return
+        except RecordError:
+            pass  # one of them is damaged: which?
+        for job, cell in new.items():
             try:
-                self._plans |= plans(self.store, self.run, cell, self._artifacts, self.device, self.connection)
+                self._plans |= plans({job: cell}, *rest)
             except RecordError as error:
                 self._give_up(
                     job,
@@ -150,14 +156,13 @@ class Session:
         return False
 
     def _keep(self, event: Measured) -> None:
-        place = next((one for one in self._todo if (one.job, one.round) == (event.job, event.round)), None)
-        if place is None:  # told twice
-            return
-        fields = msgspec.structs.asdict(event)
-        record = Round(run=self.run.run, agent_sha=self.connection.agent_sha, attempt=place.attempt, **fields)
+        if event.job not in self.cells or any(one.round == event.round for one in self.rounds[event.job]):
+            return  # told twice
+        record = Round(run=self.run.run, agent_sha=self.connection.agent_sha, **msgspec.structs.asdict(event))
         self.store.put(Round.KIND, f"{self.run.run}/{event.job}/{event.round}", record, run=self.run.run)
         self.rounds[event.job].append(record)
-        self._todo.remove(place)
+        # An earlier host may have asked for it, of a session that was found again.
+        self._todo = [place for place in self._todo if (place.job, place.round) != (event.job, event.round)]
         self._kept += 1
         self.progress.advance(STAGE, 1, self.cells[event.job].identity.label())
 
@@ -188,9 +193,9 @@ def failure_of(event: Failed, cell: Cell, device: Device) -> Failure:
 
 
 def plans(
+    cells: dict[str, Cell],
     store: Store,
     run: Run,
-    cells: dict[str, Cell],
     artifacts: Sequence[Artifact],
     device: Device,
     connection: Connection,
@@ -216,6 +221,7 @@ def plans(
             cores=cores,
             provider=cells[job].provider,
             files={file.name: paths[file.sha256] for file in artifact.files},
+            site=connection.sites.get(artifact.format, ()),
             samples=None if artifact.samples_sha is None else paths[artifact.samples_sha],
             wrong_above=None if artifact.samples_sha is None else wrong_above(artifact.precision),
         )
@@ -234,7 +240,7 @@ def stored_rounds(store: Store, run: Run) -> dict[str, list[Round]]:
 def _step(place: Place, rounds: Sequence[Round]) -> Step:
     """With a look at what ran in the first round of each attempt: it does not change from process to process."""
     look = not any(one.attempt == place.attempt for one in rounds)
-    return Step(job=place.job, round=place.round, position=place.position, look=look)
+    return Step(job=place.job, round=place.round, attempt=place.attempt, position=place.position, look=look)
 
 
 def _without_device(identity: Identity) -> Identity:

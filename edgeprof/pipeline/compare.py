@@ -37,6 +37,7 @@ def compare(
     method: Method | None = None,
     shapes: Sequence[str] = (),
     inputs: Path | None = None,
+    wait_s: float = 0.0,
     progress: Progress,
 ) -> PairResult:
     """Measure both in turn until there is a verdict or the time is up.
@@ -50,19 +51,25 @@ def compare(
     given = None if inputs is None else measuring.read_inputs(inputs)
     one_device = _same_device(first.device, second.device)
     with contextlib.ExitStack() as stack:
-        near = stack.enter_context(target.connect(first.device, store))
-        far = near if one_device else stack.enter_context(target.connect(second.device, store))
+        near = stack.enter_context(target.connect(first.device, store, progress))
+        far = near if one_device else stack.enter_context(target.connect(second.device, store, progress))
+        for connection in dict.fromkeys((near, far)):
+            connection.hold("edgeprof compare", "", wait_s)
         artifacts = _artifacts(store, (first.file, second.file), first.device, near, asked, given, progress)
+        formats = {one.format for one in artifacts}
+        missing = near.provide(formats) | far.provide(formats)
         near_facts = measuring.facts(near)
         far_facts = near_facts if one_device else measuring.facts(far)
         cells = [
-            _cell("a", artifacts[0], first.device, near_facts),
-            _cell("b", artifacts[1], second.device, far_facts),
+            _cell("a", artifacts[0], first.device, near_facts, missing),
+            _cell("b", artifacts[1], second.device, far_facts, missing),
         ]
         plan = digest("pair", cells, (first.device, second.device), method, zone)
         pair, runs = _unfinished(store, plan, progress) or _new(
             store, first, second, cells, (near_facts, far_facts), plan, zone, method
         )
+        for run, connection in zip(runs, (near, far), strict=False):
+            connection.hold("edgeprof compare", run.run, wait_s)
         sessions = [
             measuring.Session(store, run, artifacts, device, connection, progress)
             for run, device, connection in zip(runs, (first.device, second.device), (near, far), strict=False)
@@ -145,6 +152,7 @@ def _artifacts(
     opened: dict[str, Artifact] = {}
     if ready:
         paths = measuring.present(list(ready.values()))
+        connection.provide(measuring.formats(paths))
         artifacts, failures = measuring.ready(store, paths, device, connection, progress, shapes=shapes, given=given)
         if failures:
             raise _failed(failures[0])
@@ -160,8 +168,10 @@ def _exported(store: Store, file: str) -> Artifact | None:
     return known[-1] if known else None
 
 
-def _cell(name: str, artifact: Artifact, device: Device, facts: DeviceFacts) -> Cell:
-    cells, failures = measuring.cells([artifact], device, facts)
+def _cell(
+    name: str, artifact: Artifact, device: Device, facts: DeviceFacts, missing: dict[str, target.NoRuntime]
+) -> Cell:
+    cells, failures = measuring.cells([artifact], device, facts, missing)
     if failures:
         raise _failed(failures[0])
     # Both sides may be the same file in the same setting: a comparison with itself says what the method can tell.

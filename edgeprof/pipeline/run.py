@@ -18,6 +18,7 @@ from edgeprof.progress import Progress
 from edgeprof.records import Artifact, Device, DeviceFacts, Failure, Method, Run, digest
 from edgeprof.store import Store
 from edgeprof.suite import Suite
+from edgeprof.target import Connection
 
 
 def run(
@@ -30,6 +31,7 @@ def run(
     method: Method | None = None,
     per_op: bool = False,
     fresh: bool = False,
+    wait_s: float = 0.0,
     progress: Progress,
 ) -> Outcome:
     """Train, export, profile on the device, join and report; an unfinished run of the same plan is taken up again.
@@ -39,21 +41,33 @@ def run(
         asked: names of exporters; None for the device's, else the suite's.
         per_op: then also the time by operator of each candidate, in a pass of its own.
         fresh: begin a new run even if one is unfinished.
+        wait_s: how long to wait for a device on which somebody else measures.
     """
     recipe = suite.training(training or suite.default_training())
     board = suite.device(device)
     wanted = exporters(suite, asked, board)
     method = method or Method()
-    # Before hours of training: can the device be reached at all?
-    found = facts(store, board)
-    measuring.bound_cores(board, found)
-    plan = digest("run", recipe, wanted, board, method, per_op)
-    this = _take_up(store, board.name, plan, fresh, progress)
-    if this is None:
-        this = new_run(store, board, method, plan, found, training=recipe.name, suite_sha=suite.sha())
-    trained, failures = train(store, recipe, progress)
-    artifacts, more = export(store, trained, wanted, progress)
-    return _profile(store, this, artifacts, [*failures, *more], board, per_op, progress)
+    with target.connect(board, store, progress) as connection:
+        # Before hours of training: can the device be reached at all?
+        found = measuring.facts(connection, full=False)
+        measuring.bound_cores(board, found)
+        plan = digest("run", recipe, wanted, board, method, per_op)
+        this = _take_up(store, board.name, plan, fresh, progress)
+        if this is None:
+            this = new_run(store, board, method, plan, found, training=recipe.name, suite_sha=suite.sha())
+        trained, failures = train(store, recipe, progress)
+        artifacts, more = export(store, trained, wanted, progress)
+        return measured(
+            store,
+            this,
+            artifacts,
+            [*failures, *more],
+            board,
+            connection,
+            per_op=per_op,
+            wait_s=wait_s,
+            progress=progress,
+        )
 
 
 def profile(
@@ -67,11 +81,44 @@ def profile(
     method: Method | None = None,
     per_op: bool = False,
     fresh: bool = False,
+    wait_s: float = 0.0,
     progress: Progress,
 ) -> Outcome:
     """Profile files that exist already: exported ones, or ready files that a user brings."""
+    with target.connect(device, store, progress) as connection:
+        return _profile(
+            store,
+            artifacts,
+            device,
+            connection,
+            failures=failures,
+            training=training,
+            suite_sha=suite_sha,
+            method=method,
+            per_op=per_op,
+            fresh=fresh,
+            wait_s=wait_s,
+            progress=progress,
+        )
+
+
+def _profile(
+    store: Store,
+    artifacts: Sequence[Artifact],
+    device: Device,
+    connection: Connection,
+    *,
+    failures: Sequence[Failure],
+    training: str | None,
+    suite_sha: str | None,
+    method: Method | None,
+    per_op: bool,
+    fresh: bool,
+    wait_s: float,
+    progress: Progress,
+) -> Outcome:
     method = method or Method()
-    found = facts(store, device)
+    found = measuring.facts(connection, full=False)
     measuring.bound_cores(device, found)
     # Other inputs, and other names for the same bytes, are another plan.
     files = sorted((one.artifact_sha, one.samples_sha or "", one.identity.label()) for one in artifacts)
@@ -79,7 +126,9 @@ def profile(
     this = _take_up(store, device.name, plan, fresh, progress)
     if this is None:
         this = new_run(store, device, method, plan, found, training=training, suite_sha=suite_sha)
-    return _profile(store, this, artifacts, failures, device, per_op, progress)
+    return measured(
+        store, this, artifacts, failures, device, connection, per_op=per_op, wait_s=wait_s, progress=progress
+    )
 
 
 def profile_exported(
@@ -92,6 +141,7 @@ def profile_exported(
     method: Method | None = None,
     per_op: bool = False,
     fresh: bool = False,
+    wait_s: float = 0.0,
     progress: Progress,
 ) -> Outcome:
     """Profile what is exported for a training, without making anything.
@@ -116,6 +166,7 @@ def profile_exported(
         method=method,
         per_op=per_op,
         fresh=fresh,
+        wait_s=wait_s,
         progress=progress,
     )
 
@@ -130,6 +181,7 @@ def profile_files(
     method: Method | None = None,
     per_op: bool = False,
     fresh: bool = False,
+    wait_s: float = 0.0,
     progress: Progress,
 ) -> Outcome:
     """Profile ready files; one that cannot be used is a Failure and the others go on.
@@ -144,41 +196,50 @@ def profile_files(
     asked = measuring.shapes(shapes)
     given = None if inputs is None else measuring.read_inputs(inputs)
     files = measuring.present(paths)
-    with target.connect(device, store) as connection:
+    with target.connect(device, store, progress) as connection:
+        connection.hold(f"edgeprof profile on {device.name}", "", wait_s)
+        connection.provide(measuring.formats(files))
         artifacts, failures = measuring.ready(store, files, device, connection, progress, shapes=asked, given=given)
-    return profile(
-        store, artifacts, device, failures=failures, method=method, per_op=per_op, fresh=fresh, progress=progress
-    )
+        return _profile(
+            store,
+            artifacts,
+            device,
+            connection,
+            failures=failures,
+            training=None,
+            suite_sha=None,
+            method=method,
+            per_op=per_op,
+            fresh=fresh,
+            wait_s=wait_s,
+            progress=progress,
+        )
 
 
-def facts(store: Store, device: Device) -> DeviceFacts:
-    """What a device is, asked of its agent.
-
-    Raises:
-        LinkError, DeviceError: it cannot be reached or asked.
-    """
-    with target.connect(device, store) as connection:
-        return measuring.facts(connection)
-
-
-def _profile(
+def measured(
     store: Store,
     this: Run,
     artifacts: Sequence[Artifact],
     failures: Sequence[Failure],
     device: Device,
+    connection: Connection,
+    *,
     per_op: bool,
+    wait_s: float,
     progress: Progress,
 ) -> Outcome:
     """Measure what is missing of a run, then join and report. The run is finished when its report is written."""
-    assert this.facts is not None  # every new run has them
-    cells, impossible = measuring.cells(artifacts, device, this.facts)
+    connection.hold(f"edgeprof run {this.run}", this.run, wait_s)
+    missing = connection.provide({one.format for one in artifacts})
+    if not this.cells or this.facts is None:  # else they are those of what was measured already
+        this = change(store, this, facts=measuring.facts(connection))
+    assert this.facts is not None
+    cells, impossible = measuring.cells(artifacts, device, this.facts, missing)
     this = change(store, this, cells=tuple(cells), failures=(*failures, *impossible))
     if cells:
-        with target.connect(device, store) as connection:
-            measuring.measure(store, this, artifacts, device, connection, progress)
-            if per_op:
-                measuring.operators(store, this, artifacts, device, connection, progress)
+        measuring.measure(store, this, artifacts, device, connection, progress)
+        if per_op:
+            measuring.operators(store, this, artifacts, device, connection, progress)
     this = change(store, this, finished=True)
     return assemble(store, this)
 

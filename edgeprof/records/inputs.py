@@ -91,9 +91,20 @@ class Device(Record):
     user: str | None = None
     key_file: str | None = None
     password_env: str | None = None
+    """Name of the environment variable that holds the password, or the passphrase of the key."""
+    known_hosts: str | None = None
+    """Further host keys; a suite fills in its own `devices/known_hosts`."""
     python: str | None = None
     workdir: str | None = None
+    """On the device, for what edgeprof keeps there; None: `~/.cache/edgeprof`."""
+    lease: str | None = None
+    """Folder on the device of the file that says who measures; None: one that all its users share."""
     provision: Literal["auto", "never"] = "auto"
+    """Whether the runtimes are brought to the device, or its Python is used as it is."""
+    governor: str | None = None
+    """Set for the time of a measurement, and put back."""
+    nvpmodel: int | None = None
+    """The power mode of a Jetson, by number; set for the time of a measurement, and put back."""
     threads: tuple[int | Literal["all"], ...] = (1, "all")
     cores: tuple[int, ...] | Literal["big", "little"] | None = None
     """What to bind the measured process to: cores by number, or the fastest or slowest kind of core."""
@@ -102,3 +113,9 @@ class Device(Record):
     """Format -> where its graphs are to run; a format that is not named runs on the processor: for onnx an execution
     provider (`CUDAExecutionProvider`), for openvino a device (`GPU`), for tflite `XNNPACK` or `none`."""
     tags: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> dict[str, str | int]:
+        """What is to be set on the device for the time of a measurement."""
+        asked: dict[str, str | int | None] = {"governor": self.governor, "nvpmodel": self.nvpmodel}
+        return {key: value for key, value in asked.items() if value is not None}

@@ -10,7 +10,7 @@ from edgeprof.records.base import Record
 from edgeprof.records.inputs import Format
 from edgeprof.records.made import Identity, Parity
 
-Stage = Literal["train", "export", "profile"]
+Stage = Literal["train", "export", "connect", "profile"]
 
 # Why a measurement is not to be trusted: a closed list, each with what to do about it.
 Reason = Literal[
@@ -29,6 +29,8 @@ Reason = Literal[
     "outputs differ",
     "canary drifted",
 ]
+
+Severity = Literal["spoils", "may spoil", "note"]
 
 ADVICE: dict[str, str] = {
     "too few samples": "measure longer, or in more rounds: the numbers have no interval that means anything",
@@ -90,6 +92,67 @@ class Cluster(Record):
     """The highest clock of the hardware."""
     capacity: int | None
     """The kernel's measure of a core's speed, 1024 for the fastest."""
+    governor: str | None = None
+    """Those of all its cores, with commas, where they differ."""
+    clock_mhz: tuple[float, float] | None = None
+    """Lowest and highest clock the governor may choose."""
+
+
+class PowerMode(Record):
+    """A mode of a Jetson's nvpmodel: how many cores there are, and how fast they may go."""
+
+    id: int
+    name: str
+
+
+class Reading(Record):
+    """The state of the device at one moment; None where it does not tell."""
+
+    clock_mhz: float | None = None
+    """The slowest of the cores in use."""
+    temperature_c: float | None = None
+    """Of the hottest thermal zone."""
+    throttled_flags: int | None = None
+    """A Raspberry Pi's `get_throttled` bits: 0 to 3 are now, 16 to 19 since it was started."""
+    throttle_count: int | None = None
+    """Sum of the kernel's counters of thermal and over-current throttling."""
+    under_voltage: bool | None = None
+    """The alarm of the supply's sensor."""
+
+
+class Busy(Record):
+    """A program that takes the processor."""
+
+    name: str
+    pid: int
+    cores: float
+    """Processors that it keeps busy."""
+
+
+class Now(Record):
+    """What went on on a device at the moment it was asked; None where it does not tell."""
+
+    unix_time: float
+    """Its own clock's."""
+    uptime_s: float | None = None
+    reading: Reading
+    load_average: float | None = None
+    """Over one minute: programs that run or would."""
+    busy: tuple[Busy, ...] = ()
+    """The programs that take most, the largest share first."""
+    busy_cores: float | None = None
+    """Processors that all programs kept busy, but the agent; counted in ticks, mostly of 10 ms, over 0.3 s."""
+    stolen_cores: float | None = None
+    """Processors that the hypervisor gave to others."""
+    desktop: tuple[str, ...] = ()
+    """Display servers and managers that run."""
+    memory_available_bytes: int | None = None
+    swap_used_bytes: int | None = None
+    """On disks."""
+    zram_used_bytes: int | None = None
+    """Swapped out to compressed memory."""
+    sudo: bool | None = None
+    """Whether what the device file asks for can be set without a password; None where it was not tried."""
 
 
 class DeviceFacts(Record):
@@ -115,6 +178,34 @@ class DeviceFacts(Record):
     """The usable cores by kind, the slowest kind first."""
     throttles_at_c: float | None = None
     """The lowest temperature at which a thermal zone begins to slow the processor (its passive trip point)."""
+    soc: str | None = None
+    """Vendor and chip as the device tree names them, such as "brcm,bcm2711"."""
+    libc: str | None = None
+    """C library and version, such as "glibc 2.36"."""
+    userland: str | None = None
+    """Architecture of its Python, by which wheels are chosen: not `architecture` where a 64-bit kernel runs 32 bits."""
+    python_path: str | None = None
+    numpy: str | None = None
+    isolated_cores: tuple[int, ...] = ()
+    """Cores that the kernel keeps free of other programs."""
+    governors: tuple[str, ...] = ()
+    """Those that could be set."""
+    l4t: str | None = None
+    """Release of Jetson Linux, such as "36.4.3"."""
+    jetpack: str | None = None
+    power_mode: PowerMode | None = None
+    """Of a Jetson."""
+    power_modes: tuple[PowerMode, ...] = ()
+    rails: tuple[str, ...] = ()
+    """Supply rails whose power can be read."""
+    container: str | None = None
+    virtual_machine: str | None = None
+    disk_free_bytes: int | None = None
+    """Where edgeprof keeps its files there."""
+    providers: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    """Format -> what its runtime can run on, where it was asked."""
+    now: Now | None = None
+    """Where it was asked."""
 
 
 class Cell(Record):
@@ -129,21 +220,6 @@ class Cell(Record):
     threads: int
     provider: str | None = None
     """Where it was asked to run, see `Device.providers`."""
-
-
-class Reading(Record):
-    """The state of the device at one moment; None where it does not tell."""
-
-    clock_mhz: float | None = None
-    """The slowest of the cores in use."""
-    temperature_c: float | None = None
-    """Of the hottest thermal zone."""
-    throttled_flags: int | None = None
-    """A Raspberry Pi's `get_throttled` bits: 0 to 3 are now, 16 to 19 since it was started."""
-    throttle_count: int | None = None
-    """Sum of the kernel's counters of thermal and over-current throttling."""
-    under_voltage: bool | None = None
-    """The alarm of the supply's sensor."""
 
 
 class Telemetry(Record):
@@ -293,6 +369,18 @@ class Operators(Record):
     """Median of a whole inference while it was profiled."""
     operators: tuple[Operator, ...]
     """In the order of execution."""
+
+
+class Finding(Record):
+    """Something on a device that speaks against measuring there as it is."""
+
+    severity: Severity
+    what: str
+    """In a plain sentence."""
+    mend: str | None = None
+    """What to type for it, on the device unless it names another place."""
+    reason: Reason | None = None
+    """Why a measurement would not be trusted for it."""
 
 
 class Failure(Record):

@@ -11,25 +11,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import TracebackType
-
-import msgspec
 
 from edgeprof.errors import DeviceError, LinkError, RecordError
 from edgeprof.records import Device
 from edgeprof.store import Store
 from edgeprof.target.build import agent_zip
-from edgeprof.target.protocol import Call, Event
+from edgeprof.target.connection import NoRuntime, decoded, encoded, greet
+from edgeprof.target.protocol import Call, Event, Sites
 
 CLOSE_S = 5.0
 """How long an agent may take to end by itself when its channel is closed."""
 STDERR_LINES = 8
 MADE_AGAIN = "what was exported is made again by edgeprof export or run, a ready file by naming it again"
-
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Event).decode
 
 
 class LocalConnection:
@@ -39,7 +35,15 @@ class LocalConnection:
         self._python = _python(device)
         self._name = device.name
         self._program, self.agent_sha = agent_zip(store)
+        self.sites: Sites = {}
         self._channels: list[LocalChannel] = []
+
+    def hold(self, what: str, session: str, wait_s: float = 0.0) -> None:
+        """See `Connection.hold`. Here the store's lock is what keeps a second measurement away."""
+
+    def provide(self, formats: Collection[str], *, bring: bool = True) -> dict[str, NoRuntime]:
+        """See `Connection.provide`. What the Python has is what there is."""
+        return {}
 
     def push(self, files: Mapping[str, Path]) -> dict[str, str]:
         """See `Connection.push`. Nothing moves, but every file is hashed before it is used."""
@@ -65,6 +69,12 @@ class LocalConnection:
         self._channels.append(channel)
         return channel
 
+    def open_session(self, name: str) -> LocalChannel:
+        """See `Connection.open_session`. There is no link that could drop, so it dies with us."""
+        channel = self.start_agent()
+        greet(channel, self.agent_sha)
+        return channel
+
     def close(self) -> None:
         """See `Connection.close`."""
         while self._channels:
@@ -83,6 +93,7 @@ class LocalChannel:
     """See `AgentChannel`. The agent's stderr is kept aside for the error that may come."""
 
     def __init__(self, command: list[str], device: str) -> None:
+        self.unfinished = False
         self._device = device
         self._pending = b""
         self._spoke = False
@@ -113,7 +124,7 @@ class LocalChannel:
     def send(self, call: Call) -> None:
         """See `AgentChannel.send`."""
         assert self._process.stdin is not None
-        data = memoryview(_encode(call) + b"\n")
+        data = memoryview(encoded(call))
         try:
             while data:
                 data = data[self._process.stdin.write(data) or 0 :]
@@ -133,10 +144,7 @@ class LocalChannel:
                 raise self._gone()
             self._pending += data
         line, _, self._pending = self._pending.partition(b"\n")
-        try:
-            event: Event = _decode(line)
-        except msgspec.MsgspecError as error:
-            raise LinkError(f"the agent said what is no event: {line[:80]!r} ({error})", where=self._device) from error
+        event = decoded(line, self._device)
         self._spoke = True
         return event
 

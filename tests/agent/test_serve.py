@@ -68,7 +68,9 @@ class Agent:
         return events
 
     def send_plan(self, cells: dict[str, Any], order: list[tuple[str, int]], **method: float) -> None:
-        rounds = [{"job": job, "round": number, "position": place} for place, (job, number) in enumerate(order)]
+        rounds = [
+            {"job": job, "round": number, "attempt": 0, "position": place} for place, (job, number) in enumerate(order)
+        ]
         self.say(json.dumps({"call": "measure", "method": {**METHOD, **method}, "cells": cells, "rounds": rounds}))
 
     def worker(self) -> int:
@@ -112,7 +114,7 @@ def test_hello_and_facts(agent: Agent) -> None:
 
     agent.say('{"call": "hello"}')
     hello = agent.hear()
-    assert (hello["event"], hello["protocol"]) == ("hello", 2)
+    assert (hello["event"], hello["protocol"]) == ("hello", 3)
     assert hello["agent_sha"] == hashlib.sha256(agent_bytes()).hexdigest()
     agent.say('{"call": "facts"}')
     facts = agent.hear()["facts"]

@@ -10,7 +10,7 @@ import os
 import platform
 import time
 from importlib import import_module, metadata, util
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from .model import Arrays, FallbackError, MissingRuntimeError, Model, ModelError, Shapes, TensorInfo, own_words
 from .onnx import open_onnx
@@ -121,11 +121,31 @@ def import_runtime(format: str) -> Tuple[str, Any]:
         raise MissingRuntimeError(PACKAGES[name][0], own_words(error)) from error
 
 
-def installed() -> Dict[str, str]:
-    """Package -> version of every runtime that can be found, without importing any; "unknown" where it tells none."""
-    return {
+def installed(sites: Optional[Mapping[str, Sequence[str]]] = None) -> Dict[str, str]:
+    """Package -> version of every runtime that can be found, without importing any; "unknown" where it tells none.
+
+    Args:
+        sites: format -> the folders of its private environment, which are looked through first.
+    """
+    found = {
         packages[0]: installed_version(name) for name, packages in PACKAGES.items() if util.find_spec(name) is not None
     }
+    for format, folders in (sites or {}).items():
+        for name in RUNTIMES.get(format, ()):
+            version = _version_in(folders, name)
+            if version is not None:
+                found[PACKAGES[name][0]] = version
+    return found
+
+
+def _version_in(folders: Sequence[str], name: str) -> Optional[str]:
+    for package in PACKAGES[name]:
+        try:
+            for one in metadata.distributions(name=package, path=list(folders)):
+                return str(one.version)
+        except Exception:  # an environment that is damaged has no runtime
+            return None
+    return None
 
 
 def installed_version(name: str) -> str:

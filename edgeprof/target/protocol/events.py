@@ -1,89 +1,12 @@
-"""What host and agent say to each other, typed: one JSON object a line, calls to the agent, events from it.
-
-The agent (`edgeprof.agent`) has no msgspec and builds the same objects by hand; tests hold the two together. A
-`Measure` call is a whole plan and every event names its job and round, so a plan can also be carried out by an agent
-that runs detached and spools its events, and an event that is read twice counts once.
-"""
+"""Events from the agent."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from edgeprof.records import DeviceFacts, Method, Operator, Ran, Record, Telemetry
-
-PROTOCOL = 2
+from edgeprof.records import DeviceFacts, Operator, Ran, Record, Telemetry
 
 ErrorClass = Literal["crash", "hang", "error", "nan", "outputs_wrong", "missing_runtime", "fallback", "cores"]
-
-# --- calls
-
-
-class Hello(Record, tag_field="call", tag="hello"):
-    """Who are you?"""
-
-
-class AskFacts(Record, tag_field="call", tag="facts"):
-    """What is this device?"""
-
-
-class CellPlan(Record):
-    """All that the agent needs to measure a cell."""
-
-    format: str
-    precision: str
-    threads: int
-    cores: tuple[int, ...] | None
-    """Cores to bind the process to; None: any."""
-    provider: str | None
-    """Where the graph is to run, see `records.Device.providers`; None: on the processor."""
-    files: dict[str, str]
-    """Conventional name -> path on the device."""
-    samples: str | None
-    """Path on the device of the .npz with inputs and expected outputs; None: invented inputs, unchecked outputs."""
-    wrong_above: float | None
-    """The round fails when an output differs by more than this share of the expected outputs' spread."""
-
-
-class Step(Record):
-    """One round of one cell, in its place in the order."""
-
-    job: str
-    round: int
-    position: int
-    look: bool
-    """Whether to ask the runtime afterwards what ran (`records.Ran`)."""
-
-
-class Measure(Record, tag_field="call", tag="measure"):
-    """Measure these rounds in this order."""
-
-    method: Method
-    cells: dict[str, CellPlan]
-    rounds: tuple[Step, ...]
-
-
-class Profile(Record, tag_field="call", tag="operators"):
-    """Where does the time go? A pass of its own over one cell."""
-
-    job: str
-    cell: CellPlan
-    inferences: int
-    timeout_s: float
-    allow_fallback: bool = False
-
-
-class Inspect(Record, tag_field="call", tag="inspect"):
-    """What does this file take and give?"""
-
-    format: str
-    precision: str
-    files: dict[str, str]
-    timeout_s: float
-
-
-Call = Hello | AskFacts | Inspect | Measure | Profile
-
-# --- events
 
 
 class HelloBack(Record, tag_field="event", tag="hello"):
@@ -120,6 +43,7 @@ class Started(Record, tag_field="event", tag="start"):
 
     job: str
     round: int
+    attempt: int
     position: int
 
 
@@ -128,6 +52,7 @@ class Measured(Record, tag_field="event", tag="round"):
 
     job: str
     round: int
+    attempt: int
     position: int
     started_at: float
     load_ns: int
@@ -163,6 +88,7 @@ class Failed(Record, tag_field="event", tag="failed"):
 
     job: str
     round: int
+    attempt: int
     position: int
     error_class: ErrorClass
     message: str
@@ -185,4 +111,87 @@ class Misunderstood(Record, tag_field="event", tag="error"):
     message: str
 
 
-Event = HelloBack | Facts | Inspected | Started | Measured | Profiled | Failed | Done | Misunderstood
+class Providers(Record, tag_field="event", tag="providers"):
+    """What a format's runtime can run on."""
+
+    format: str
+    providers: tuple[str, ...]
+
+
+# --- of a board, beside measuring
+
+
+class Holder(Record):
+    """Who holds a board."""
+
+    owner: str
+    what: str
+    session: str
+    fence: int
+    expires_in_s: float
+    alive: bool = True
+
+
+class Refused(Record, tag_field="event", tag="refused"):
+    """A call is not carried out."""
+
+    kind: Literal["busy", "lease_lost", "disk_full", "read_only", "sudo", "unsupported", "damaged", "other"]
+    message: str
+    holder: Holder | None = None
+
+
+class Taken(Record, tag_field="event", tag="taken"):
+    """The board is ours; the number grows with every holder."""
+
+    fence: int
+
+
+class Released(Record, tag_field="event", tag="released"):
+    """Nobody's any more."""
+
+
+class SitesTold(Record, tag_field="event", tag="sites"):
+    """Wheels that are unpacked: sha256 -> folder."""
+
+    sites: dict[str, str]
+
+
+class Unpacked(Record, tag_field="event", tag="unpacked"):
+    """Where a wheel lies unpacked."""
+
+    path: str
+
+
+class SessionTold(Record, tag_field="event", tag="session"):
+    """A session's state; `calls` is the number of its last call, 0 if there is none."""
+
+    alive: bool
+    calls: int
+
+
+class Cleaned(Record, tag_field="event", tag="cleaned"):
+    """What was removed."""
+
+    files: int
+    bytes: int
+
+
+Event = (
+    HelloBack
+    | Facts
+    | Providers
+    | Inspected
+    | Started
+    | Measured
+    | Profiled
+    | Failed
+    | Done
+    | Misunderstood
+    | Refused
+    | Taken
+    | Released
+    | SitesTold
+    | Unpacked
+    | SessionTold
+    | Cleaned
+)

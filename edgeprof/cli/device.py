@@ -1,0 +1,291 @@
+"""`edgeprof device`: add a board, trust its key, look at it, say what ails it, make room on it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from edgeprof.cli import console
+from edgeprof.cli.app import Options, app
+from edgeprof.cli.measure import PANEL
+from edgeprof.cli.options import AsJson, ExporterNames, seconds
+from edgeprof.errors import DeviceError, UsageError
+
+if TYPE_CHECKING:
+    from edgeprof.pipeline import Presented
+    from edgeprof.records import Device, DeviceFacts
+
+device_app = typer.Typer(no_args_is_help=True, help="Add boards, look at them, and keep them in order.")
+app.add_typer(device_app, name="device", rich_help_panel=PANEL)
+
+Name = Annotated[str, typer.Argument(help="A file of devices/.")]
+Fingerprint = Annotated[
+    str | None,
+    typer.Option(help="The host key that you expect, SHA256:..., for scripts: nothing is asked, another is refused."),
+]
+
+ADDRESS = re.compile(
+    r"(?:(?P<user>[^@\s]+)@)?(?P<host>\[[0-9A-Fa-f:.%]+\]|[^@:\s\[\]]+|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+)(?::(?P<port>\d+))?"
+)
+
+
+@device_app.command(
+    epilog="Examples: `edgeprof device add pi pi@raspberrypi.local`, `edgeprof device add jetson jetson` (a Host of"
+    " ~/.ssh/config), `edgeprof device add ci root@10.0.0.7:2222 --fingerprint SHA256:...`"
+)
+@console.reported
+def add(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="What to call it: the name of its file, and for --device.")],
+    address: Annotated[str, typer.Argument(help="[USER@]HOST[:PORT], or a Host of ~/.ssh/config.")],
+    fingerprint: Fingerprint = None,
+    key_file: Annotated[Path | None, typer.Option(help="A private key, if the usual ones are not it.")] = None,
+    password_env: Annotated[
+        str | None, typer.Option(help="Environment variable with the password or the key's passphrase.")
+    ] = None,
+    python: Annotated[str | None, typer.Option(help="The board's Python, if python3 is not it.")] = None,
+    workdir: Annotated[str | None, typer.Option(help="Folder on the board. Default: ~/.cache/edgeprof there.")] = None,
+    provision: Annotated[
+        bool, typer.Option("--provision/--no-provision", help="Whether edgeprof brings the runtimes.")
+    ] = True,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file of that name for another address.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Add a board that is reached over SSH: connect, look at it, and write devices/NAME.toml."""
+    from edgeprof import pipeline, suite
+    from edgeprof.cli import device_lines
+
+    options: Options = context.obj
+    root = _suite_to_write(options)
+    board = _board(name, address, key_file, password_env, python, workdir, provision)
+    board = msgspec.structs.replace(board, known_hosts=str(root / "devices" / "known_hosts"))
+    _check_taken(root, board, force)
+    store = options.store()
+    with console.progress() as progress:
+        seen = pipeline.presented(board, progress)
+    if not seen.known:
+        # Written already, so that `edgeprof device trust NAME` knows whom it is about.
+        if _decided(seen, board, fingerprint, root, written=True) is None:
+            suite.write_device(root, _plain(board))
+            raise _untrusted(seen, board)
+        pipeline.accept(board, seen)
+    elif fingerprint is not None and fingerprint != seen.fingerprint:
+        raise _other_key(seen, board, fingerprint)
+    with console.progress() as progress:
+        facts = pipeline.probe(store, board, progress)
+    path = suite.write_device(root, msgspec.structs.replace(_plain(board), **_described(facts)))
+    if as_json:
+        console.print_json(
+            {
+                "schema": console.JSON_SCHEMA,
+                "device": name,
+                "file": str(path),
+                "host_key": seen.fingerprint,
+                "facts": facts,
+            }
+        )
+    else:
+        device_lines.tell_facts(facts)
+        print(f"{'written':<11} {console.shown_path(path)}")
+    console.say(f"next: edgeprof run --device {name}    what would spoil a measurement: edgeprof device doctor {name}")
+
+
+@device_app.command(
+    epilog="Examples: `edgeprof device trust pi`, `edgeprof device trust pi --fingerprint SHA256:...` in scripts"
+)
+@console.reported
+def trust(context: typer.Context, name: Name, fingerprint: Fingerprint = None, as_json: AsJson = False) -> None:
+    """Take a board's host key for its own from now on, after you compared it: it asks, or takes --fingerprint."""
+    from edgeprof import pipeline
+
+    options: Options = context.obj
+    suite = options.suite()
+    board = suite.device(name)
+    with console.progress() as progress:
+        seen = pipeline.presented(board, progress)
+        if fingerprint is not None and fingerprint != seen.fingerprint:
+            raise _other_key(seen, board, fingerprint)
+        file: Path | None = None
+        if not seen.known:
+            if _decided(seen, board, fingerprint, suite.root) is None:
+                raise _untrusted(seen, board)
+            file = pipeline.accept(board, seen)
+    if as_json:
+        written = None if file is None else str(file)
+        console.print_json(
+            {
+                "schema": console.JSON_SCHEMA,
+                "device": name,
+                "host_key": seen.fingerprint,
+                "type": seen.kind,
+                "file": written,
+            }
+        )
+    elif file is None:
+        print(f"{name}: {seen.kind} {seen.fingerprint} was trusted already")
+    else:
+        print(f"{name}: {seen.kind} {seen.fingerprint} is trusted now, in {console.shown_path(file)}")
+
+
+@device_app.command(epilog="Example: `edgeprof device probe localhost --json`")
+@console.reported
+def probe(context: typer.Context, name: Name, as_json: AsJson = False) -> None:
+    """Connect to a device and print what it is: board, processor, memory, system, clock, heat, runtimes."""
+    from edgeprof import pipeline
+    from edgeprof.cli import device_lines
+
+    options: Options = context.obj
+    board = options.suite().device(name)
+    with console.progress() as progress:
+        facts = pipeline.probe(options.store(), board, progress)
+    if as_json:
+        console.print_json({"schema": console.JSON_SCHEMA, "device": name, "facts": facts})
+    else:
+        device_lines.tell_facts(facts)
+
+
+@device_app.command(epilog="Examples: `edgeprof device doctor pi`, `edgeprof device doctor jetson -e onnx-fp32 --json`")
+@console.reported
+def doctor(context: typer.Context, name: Name, exporter: ExporterNames = None, as_json: AsJson = False) -> None:
+    """Say in plain words what would spoil a measurement on a device, and the command that mends it."""
+    from edgeprof import pipeline
+    from edgeprof.cli import device_lines
+
+    options: Options = context.obj
+    suite = options.suite()
+    board = suite.device(name)
+    formats = {one.format for one in pipeline.exporters(suite, exporter, board)}
+    with console.progress() as progress:
+        findings = pipeline.doctor(options.store(), board, formats, progress)
+    if as_json:
+        console.print_json({"schema": console.JSON_SCHEMA, "device": name, "findings": findings})
+    else:
+        device_lines.tell_findings(name, findings)
+
+
+@device_app.command(epilog="Examples: `edgeprof device clean pi`, `edgeprof device clean pi --older-than 1h`")
+@console.reported
+def clean(
+    context: typer.Context,
+    name: Name,
+    older_than: Annotated[str, typer.Option(help="Remove what was not used for so long: 30m, 24h.")] = "168h",
+    everything: Annotated[bool, typer.Option("--all", help="Remove all that edgeprof keeps there.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make room on a board: remove files, environments and ended sessions that were not used for a week."""
+    from edgeprof import pipeline
+
+    options: Options = context.obj
+    board = options.suite().device(name)
+    limit = seconds(older_than, "--older-than")
+    with console.progress() as progress:
+        done = pipeline.clean(options.store(), board, limit, everything, progress)
+    if as_json:
+        console.print_json({"schema": console.JSON_SCHEMA, "device": name, "files": done.files, "bytes": done.bytes})
+    else:
+        print(f"{name}: {done.files} files removed, {done.bytes / 1e6:.1f} MB")
+
+
+def _suite_to_write(options: Options) -> Path:
+    """The folder of the suite that a device is added to; in a folder without one, one is made."""
+    from edgeprof import suite
+
+    found = options.suite()
+    if not found.builtin:
+        return found.root
+    here = options.work_dir or Path.cwd()
+    written = suite.init(here)
+    console.say(f"made a suite in {console.shown_path(here)}: training/, exporters/, devices/ ({len(written)} files)")
+    return here
+
+
+def _board(
+    name: str,
+    address: str,
+    key_file: Path | None,
+    password_env: str | None,
+    python: str | None,
+    workdir: str | None,
+    provision: bool,
+) -> Device:
+    from edgeprof.records import Device
+
+    found = ADDRESS.fullmatch(address.strip())
+    if not found:
+        raise UsageError(f"{address!r} is no address", hint="[USER@]HOST[:PORT], for example pi@raspberrypi.local")
+    return Device(
+        name=name,
+        transport="ssh",
+        host=found["host"].strip("[]"),
+        user=found["user"],
+        port=int(found["port"]) if found["port"] else None,
+        key_file=None if key_file is None else str(key_file),
+        password_env=password_env,
+        python=python,
+        workdir=workdir,
+        provision="auto" if provision else "never",
+    )
+
+
+def _check_taken(root: Path, board: Device, force: bool) -> None:
+    """Adding a board again looks at it again; another board does not get its name by accident."""
+    from edgeprof import suite
+
+    path = root / "devices" / f"{board.name}.toml"
+    if force or not path.exists():
+        return
+    known = suite.load(path, type(board))
+    if (known.host, known.user, known.port) != (board.host, board.user, board.port):
+        raise UsageError(
+            f"there is a device {board.name!r} already, at {known.host or 'this machine'}",
+            where=str(path),
+            hint="choose another name, or replace it with --force",
+        )
+
+
+def _decided(seen: Presented, board: Device, fingerprint: str | None, root: Path, written: bool = False) -> bool | None:
+    """Whether a person, or the script that a person wrote, takes the key for the board's; None: nobody said so."""
+    if fingerprint is not None:
+        if fingerprint != seen.fingerprint:
+            raise _other_key(seen, board, fingerprint)
+        return True
+    console.say(
+        f"{board.name} ({board.host}) presents the host key {seen.kind} {seen.fingerprint}, which is not known yet."
+    )
+    console.say("  compare it on the board: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub")
+    return True if console.asked_yes("Is it the board's key?") else None
+
+
+def _untrusted(seen: Presented, board: Device) -> DeviceError:
+    return DeviceError(
+        f"the host key is not known: {seen.kind} {seen.fingerprint}",
+        where=board.name,
+        hint=f"compare it on the board, then: edgeprof device trust {board.name}"
+        f" (in scripts: edgeprof device trust {board.name} --fingerprint {seen.fingerprint})",
+    )
+
+
+def _other_key(seen: Presented, board: Device, fingerprint: str) -> DeviceError:
+    return DeviceError(
+        f"the host key is not the expected one: it is {seen.fingerprint}, expected is {fingerprint}",
+        where=board.name,
+        hint="either the expectation is wrong, or this is not the board you think it is; nothing was stored",
+    )
+
+
+def _plain(board: Device) -> Device:
+    """As it stands in its file."""
+    return msgspec.structs.replace(board, known_hosts=None)
+
+
+def _described(facts: DeviceFacts) -> dict[str, object]:
+    """What is worth writing down of a board: a line for people, and tags to choose it by."""
+    what = ", ".join(part for part in (facts.board, facts.cpu, facts.os) if part)
+    tags = [facts.userland or facts.architecture]
+    board = (facts.board or "").lower()
+    tags += [tag for tag, word in (("raspberry-pi", "raspberry pi"), ("jetson", "jetson")) if word in board]
+    return {"description": "".join(c for c in what if c.isprintable())[:120], "tags": tuple(tags)}

@@ -1,0 +1,1 @@
+"""Devices over SSH: paramiko's only home."""

@@ -1,0 +1,156 @@
+"""The first command on a board: find its Python, its folder, and the agent, and start the agent."""
+
+from __future__ import annotations
+
+import secrets
+from typing import NamedTuple
+
+from edgeprof.errors import DeviceError, LinkError
+from edgeprof.records import Device
+from edgeprof.target.ssh.link import Link, Stream
+
+FIND_S = 60.0
+ANSWERED_S = 5.0
+"""For an answer that nobody waits for in earnest."""
+SEND_S = 120.0
+
+# One line, without "!" and single quotes, so that any login shell hands it to sh as it is. Arguments: a line to print
+# first, after whatever the login shell has printed; the Python asked for or ""; the folder asked for or ""; the
+# agent's sha256. It prints what it found and becomes the agent.
+_START = (
+    'printf "\\n%s\\n" "$1"; umask 077; cd ~ 2>/dev/null; : "${HOME:=$PWD}"; '
+    'case "$3" in "") w="$HOME/.cache/edgeprof";; "~"/*) w="$HOME/${3#??}";; /*) w="$3";; *) w="$HOME/$3";; esac; '
+    'echo "workdir=$w"; mkdir -p "$w/blobs" || exit 21; : > "$w/blobs/.write" || exit 21; '
+    "old=; p=; "
+    't() { c="$1"; case "$c" in "~"/*) c="$HOME/${c#??}";; esac; f=$(command -v "$c" 2>/dev/null) || return 1; '
+    'v=$("$f" -c "import sys; print(\\"%d.%d\\" % sys.version_info[:2], sys.version_info >= (3, 8))" 2>/dev/null) '
+    '|| return 1; case "$v" in *True) p="$f";; *) old="$old ${v% *}"; return 1;; esac; }; '
+    'if [ -n "$2" ]; then t "$2"; else '
+    'for n in 3 3.14 3.13 3.12 3.11 3.10 3.9 3.8; do t "python$n" && break; done; fi; '
+    'if [ -z "$p" ]; then echo "old=$old"; exit 22; fi; '
+    'echo "python=$p"; a="$w/blobs/$4"; if [ -f "$a" ]; then :; else exit 23; fi; '
+    'echo "agent=$a"; PYTHONUTF8=1; export PYTHONUTF8; exec "$p" "$a" serve --workdir "$w" --mark "$1"'
+)
+_TAKE = 'umask 077; cat > "$1.new" && mv -f "$1.new" "$1"'
+
+NO_FOLDER, NO_PYTHON, NO_AGENT = 21, 22, 23
+
+
+class Place(NamedTuple):
+    """Where things are on the device."""
+
+    python: str
+    agent: str
+    workdir: str
+
+    def command(self, mode: str, mark: str, *more: str) -> list[str]:
+        """A mode of the agent as a command."""
+        asked = [self.python, self.agent, mode, "--workdir", self.workdir, "--mark", mark, *more]
+        return ["/usr/bin/env", "PYTHONUTF8=1", *asked]
+
+
+def start(link: Link, device: Device, program: bytes, sha: str, *, anew: bool = False) -> tuple[Stream, Place]:
+    """The agent on the device, started, and where it is; the agent is sent first where it is missing.
+
+    Args:
+        program: the agent's zip, whose sha256 is `sha`.
+        anew: send it even if a file of its name is there.
+
+    Raises:
+        LinkError: the link broke.
+        DeviceError: no Python, one that is too old, or no place to write.
+    """
+    stream, found, status = _try(link, device, sha)
+    workdir = found.get("workdir", "")
+    if status == NO_AGENT or (anew and status is None):
+        stream.close()
+        _send(link, device, f"{workdir}/blobs/{sha}", program)
+        stream, found, status = _try(link, device, sha)
+    if status is None:
+        return stream, Place(found["python"], found["agent"], workdir)
+    said = stream.stderr.splitlines()[-1] if stream.stderr else ""
+    stream.close()
+    if status == NO_FOLDER:
+        raise DeviceError(
+            f"the folder {workdir} on the device cannot be written" + (f": {said}" if said else ""),
+            where=device.name,
+            hint=f'name another one in devices/{device.name}.toml, such as workdir = "/tmp/edgeprof",'
+            f" or make room there: edgeprof device clean {device.name}",
+        )
+    if status == NO_PYTHON:
+        raise _no_python(device, found.get("old", "").split())
+    raise DeviceError(
+        f"the device's shell did not run our script: it ended with exit status {status}"
+        + (f": {said}" if said else ""),
+        where=device.name,
+        hint="the account must be allowed to run commands: try ssh HOST /bin/sh -c true",
+    )
+
+
+def skip_to(stream: Stream, mark: str, timeout_s: float) -> None:
+    """Read past what a login shell prints.
+
+    Raises:
+        LinkError: the mark does not come.
+    """
+    while stream.read_line(timeout_s).strip() != mark.encode():
+        pass
+
+
+def new_mark() -> str:
+    """A line that no login shell prints by chance."""
+    return f"edgeprof-{secrets.token_hex(8)}"
+
+
+def _try(link: Link, device: Device, sha: str) -> tuple[Stream, dict[str, str], int | None]:
+    """Run the script; what it found, and its exit status unless it became the agent."""
+    mark = new_mark()
+    command = ["/bin/sh", "-c", _START, "sh", mark, device.python or "", device.workdir or "", sha]
+    stream = link.open(command)
+    found: dict[str, str] = {}
+    try:
+        skip_to(stream, mark, FIND_S)
+        while True:
+            line = stream.read_line(FIND_S).decode("utf-8", "surrogateescape")
+            if line == mark:
+                return stream, found, None
+            key, _, value = line.partition("=")
+            found[key] = value
+    except LinkError:
+        if stream.status is None:
+            stream.close()
+            raise
+        return stream, found, stream.status
+
+
+def _send(link: Link, device: Device, path: str, program: bytes) -> None:
+    """Bring the agent there; it tells its own sha256 when it is greeted."""
+    done = link.run(["/bin/sh", "-c", _TAKE, "sh", path], SEND_S, program)
+    if done.status != 0:
+        said = done.stderr.splitlines()[-1] if done.stderr else f"exit status {done.status}"
+        raise DeviceError(
+            f"the agent cannot be written on the device: {said}",
+            where=f"{device.name}, {path}",
+            hint=f"make room there: edgeprof device clean {device.name}, or name another workdir in its file",
+        )
+
+
+def _no_python(device: Device, old: list[str]) -> DeviceError:
+    where = f"devices/{device.name}.toml, python" if device.python else device.name
+    if old:
+        return DeviceError(
+            f"the device's Python is too old: {', '.join(old)}; the agent needs 3.8 or newer",
+            where=where,
+            hint='install a newer one and name it in the device file, such as python = "/usr/local/bin/python3.11"',
+        )
+    if device.python:
+        return DeviceError(
+            f"there is no such Python on the device: {device.python}",
+            where=where,
+            hint="leave python out of the device file, or name one that is there (on the device: command -v python3)",
+        )
+    return DeviceError(
+        "there is no Python on the device",
+        where=where,
+        hint="on the device: sudo apt-get install python3 (Debian, Raspberry Pi OS, JetPack)",
+    )
