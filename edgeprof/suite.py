@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import tomllib
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
@@ -29,6 +29,8 @@ from edgeprof.records import Device, Exporter, Record, Training
 FOLDERS = ("training", "exporters", "devices")
 R = TypeVar("R", Training, Exporter, Device)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+ALL_DEVICES, TAG = "all", "tag:"
+"""Words for several devices; no name has a colon in it."""
 INIT = re.compile(r"pretrained|scratch|file:.+")
 
 
@@ -95,6 +97,38 @@ class Suite:
         found = self._load("devices", name, Device)
         hosts = self.root / "devices" / Path(found.known_hosts or "known_hosts").expanduser()
         return msgspec.structs.replace(found, known_hosts=str(hosts)) if found.transport == "ssh" else found
+
+    def devices(self, asked: Sequence[str]) -> list[Device]:
+        """Devices by name, `all` of them, or those that have a tag (`tag:arm64`); each once, in the order asked for.
+
+        Raises:
+            UsageError: there is no such device or tag.
+            SuiteError: a device file is wrong.
+        """
+        chosen: dict[str, Device] = {}
+        for one in asked:
+            if one == ALL_DEVICES or one.startswith(TAG):
+                every = [self.device(name) for name in self.names("devices")]
+                found = every if one == ALL_DEVICES else self._tagged(every, one.removeprefix(TAG))
+            else:
+                found = [self.device(one)]
+            chosen |= {device.name: device for device in found if device.name not in chosen}
+        if not chosen:
+            raise UsageError(
+                "the suite has no devices", where=str(self.root / "devices"), hint="edgeprof device add NAME ADDRESS"
+            )
+        return list(chosen.values())
+
+    def _tagged(self, every: Sequence[Device], tag: str) -> list[Device]:
+        found = [device for device in every if tag in device.tags]
+        if not found:
+            known = nearest(tag, (word for device in every for word in device.tags))
+            raise UsageError(
+                f"no device has the tag {tag!r}",
+                where=str(self.root / "devices"),
+                hint=known or f"no device has any: tags = [{json.dumps(tag)}] in a device file",
+            )
+        return found
 
     def default_training(self) -> str:
         """`demo` if there is one, else the only recipe.

@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from testbed.fixtures import board, loopback, proxy, sshd
 
 from edgeprof import suite as suites
+
+__all__ = ["board", "loopback", "proxy", "sshd"]
 
 TINY = """\
 description = "One small model, one epoch: for tests"

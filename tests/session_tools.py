@@ -25,7 +25,7 @@ from edgeprof.target.build import agent_bytes
 
 Event = dict[str, Any]
 METHOD = {"warmup_s": 0.0, "warmup_min": 1, "block_s": 0.0, "block_min": 8, "block_max": 8, "timeout_s": 600.0}
-DEADLINE_S = 60.0
+DEADLINE_S = 20.0
 NOBODY = 65534
 
 

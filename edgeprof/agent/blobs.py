@@ -39,6 +39,7 @@ MANY = 64
 SYNC_EACH = 8
 """Up to so many files are made durable one by one; more of them by one sync of the file system."""
 READ = 1 << 20
+WRITE_OUT = 8 << 20
 
 
 class Wanted(NamedTuple):
@@ -154,12 +155,17 @@ class _Receiver:
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         try:
             left = wanted.size - offset
+            begin = offset
             while left:
                 data = self.source.some(left)
                 left -= len(data)
                 known.update(data)
                 while data:
                     data = data[os.write(handle, data) :]
+                if wanted.size - left - begin >= WRITE_OUT:
+                    # Has the kernel begin to write it to the disk; it would wait for long, and then we for it.
+                    os.posix_fadvise(handle, begin, WRITE_OUT, os.POSIX_FADV_DONTNEED)
+                    begin += WRITE_OUT
             if known.hexdigest() != wanted.sha:
                 os.unlink(part)
                 return False

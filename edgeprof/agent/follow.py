@@ -74,6 +74,7 @@ class Follower:
         told = {"event": "attached", "call": self._number, "calls": spool.last_call(place), "alive": alive}
         self.tell(dict(told, boot=processes.boot_id()))
         spool.poke(place)  # it may have thought itself alone
+        self._obey_all()  # what came with the first line
         soon = 0
         while True:
             gone = spool.gone(place)
@@ -135,6 +136,10 @@ class Follower:
         """Do what the host's lines say; False at their end."""
         self._host.fill()
         self._heard = time.monotonic()
+        self._obey_all()
+        return not self._host.closed
+
+    def _obey_all(self) -> None:
         line = self._host.next()
         while line is not None:
             try:
@@ -142,7 +147,6 @@ class Follower:
             except Refused as refusal:
                 self.tell(refusal.event())
             line = self._host.next()
-        return not self._host.closed
 
     def _obey(self, said: Dict[str, Any], line: bytes) -> None:
         if "ping" in said:

@@ -15,22 +15,18 @@ and `done` at the end; `error` for a call that is not understood, `refused` for 
 
 from __future__ import annotations
 
-import argparse
-import hashlib
 import json
 import os
-import platform
 import signal
 import sys
-from typing import Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
-from .facts import facts
-from .hardware import sudo_allowed
-from .now import now
-from .refusal import Refused
-from .supervisor import HostGoneError, Lines, Supervisor
+# Each mode imports what it needs: every round of a measurement starts here, and a small board imports slowly.
+if TYPE_CHECKING:
+    from .supervisor import Supervisor
 
 PROTOCOL = 3
+USAGE = "usage: agent serve|session|follow|receive|worker [--workdir DIR] [--session NAME] [--mark LINE]\n"
 
 # Calls that the supervisor carries out by the method of the same name -> what they are about.
 CALLS = {
@@ -44,40 +40,38 @@ CALLS = {
 def main(arguments: Optional[List[str]] = None, program: Optional[str] = None) -> int:
     """Run a command; returns the exit status."""
     program = os.path.abspath(program or sys.argv[0])
-    parser = argparse.ArgumentParser(prog="agent", description="edgeprof's device side; started by edgeprof itself")
-    parser.add_argument("mode", choices=("serve", "session", "follow", "receive", "worker"))
-    parser.add_argument("--workdir", help="the device's folder for edgeprof")
-    parser.add_argument("--session", help="name of a detached session")
-    parser.add_argument("--mark", help="a line to write first, after whatever a login shell has printed")
-    asked = parser.parse_args(arguments)
-    if asked.mode == "worker":
+    mode, *rest = (sys.argv[1:] if arguments is None else arguments) or [""]
+    options = dict(zip(rest[::2], rest[1::2]))
+    if mode == "worker":
         from .worker import main as work
 
         work()
         return 0
-    if asked.mode != "serve" and not asked.workdir:
-        parser.error("--workdir is missing")
-    if asked.mode in ("session", "follow") and not asked.session:
-        parser.error("--session is missing")
-    if asked.mark:
-        os.write(1, b"\n" + asked.mark.encode() + b"\n")
-    if asked.mode == "receive":
+    workdir, session = options.get("--workdir"), options.get("--session")
+    if "--mark" in options:  # after whatever a login shell has printed
+        os.write(1, b"\n" + options["--mark"].encode() + b"\n")
+    if mode == "serve":
+        return serve(program, workdir)
+    if mode == "receive" and workdir:
         from .blobs import receive
 
-        return receive(asked.workdir, 0, 1)
-    if asked.mode == "follow":
+        return receive(workdir, 0, 1)
+    if mode == "follow" and workdir and session:
         from .follow import follow
 
-        return follow(asked.workdir, asked.session, 0, 1)
-    if asked.mode == "session":
+        return follow(workdir, session, 0, 1)
+    if mode == "session" and workdir and session:
         from .session import run
 
-        return run(asked.workdir, asked.session)
-    return serve(program, asked.workdir)
+        return run(workdir, session)
+    sys.stderr.write(USAGE)
+    return 2
 
 
 def serve(program: str, workdir: Optional[str] = None) -> int:
     """Answer calls until stdin closes or a signal asks to end; no process is left behind."""
+    from .supervisor import HostGoneError, Lines, Supervisor
+
     out = os.dup(1)
     os.dup2(2, 1)
     sys.stdout = sys.stderr
@@ -111,6 +105,8 @@ def serve(program: str, workdir: Optional[str] = None) -> int:
 
 def answer(line: bytes, supervisor: Supervisor, program: str, workdir: Optional[str] = None) -> None:
     """Carry out one call. A call that makes no sense is answered, not fatal."""
+    from .refusal import Refused
+
     try:
         call = json.loads(line)
         name = call["call"]
@@ -120,7 +116,7 @@ def answer(line: bytes, supervisor: Supervisor, program: str, workdir: Optional[
     try:
         if name == "hello":
             hello = {"event": "hello", "protocol": PROTOCOL, "agent_sha": sha256(program)}
-            supervisor.emit(dict(hello, python=platform.python_version()))
+            supervisor.emit(dict(hello, python="%d.%d.%d" % sys.version_info[:3]))
         elif name == "facts":
             supervisor.emit({"event": "facts", "facts": found_out(call, supervisor, workdir)})
         elif isinstance(name, str) and name in CALLS:
@@ -140,6 +136,10 @@ def answer(line: bytes, supervisor: Supervisor, program: str, workdir: Optional[
 
 def found_out(call: Dict[str, Any], supervisor: Supervisor, workdir: Optional[str]) -> Dict[str, Any]:
     """What the device is; with `full` also the cost of the timing loop, with `now` what goes on there."""
+    from .facts import facts
+    from .hardware import sudo_allowed
+    from .now import now
+
     sites = call.get("sites") or {}
     found = facts(sites=sites, workdir=workdir)
     site: List[str] = next((folders for folders in sites.values() if folders), [])
@@ -153,6 +153,8 @@ def found_out(call: Dict[str, Any], supervisor: Supervisor, workdir: Optional[st
 
 def sha256(path: str) -> str:
     """Of a file."""
+    import hashlib
+
     with open(path, "rb") as file:
         return hashlib.sha256(file.read()).hexdigest()
 

@@ -12,7 +12,7 @@ import typer
 from edgeprof.cli import console
 from edgeprof.cli.app import Options, app
 from edgeprof.cli.measure import PANEL
-from edgeprof.cli.options import AsJson, ExporterNames, seconds
+from edgeprof.cli.options import AsJson, ExporterNames, Wait, seconds
 from edgeprof.errors import DeviceError, UsageError
 
 if TYPE_CHECKING:
@@ -174,6 +174,7 @@ def clean(
     name: Name,
     older_than: Annotated[str, typer.Option(help="Remove what was not used for so long: 30m, 24h.")] = "168h",
     everything: Annotated[bool, typer.Option("--all", help="Remove all that edgeprof keeps there.")] = False,
+    wait: Wait = "0",
     as_json: AsJson = False,
 ) -> None:
     """Make room on a board: remove files, environments and ended sessions that were not used for a week."""
@@ -183,7 +184,7 @@ def clean(
     board = options.suite().device(name)
     limit = seconds(older_than, "--older-than")
     with console.progress() as progress:
-        done = pipeline.clean(options.store(), board, limit, everything, progress)
+        done = pipeline.clean(options.store(), board, limit, everything, seconds(wait, "--wait"), progress)
     if as_json:
         console.print_json({"schema": console.JSON_SCHEMA, "device": name, "files": done.files, "bytes": done.bytes})
     else:

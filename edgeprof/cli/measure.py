@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
@@ -14,7 +15,7 @@ from edgeprof.cli.options import (
     AsJson,
     CellTime,
     Cores,
-    DeviceName,
+    DeviceNames,
     ExporterNames,
     Fresh,
     PerOp,
@@ -32,18 +33,34 @@ from edgeprof.errors import EXIT_DEVICE, EXIT_EXPORT, EXIT_OK, EXIT_UNTRUSTED, U
 
 if TYPE_CHECKING:
     from edgeprof.pipeline import Outcome
+    from edgeprof.pipeline.fleet import FleetOutcome
+    from edgeprof.progress import Progress
+    from edgeprof.records import Failure, Method
+    from edgeprof.records.derived import Fleet
 
 PANEL = "Measure on a device"
+HERE = "localhost"
+
+
+class _Common(TypedDict):
+    """What all ways to measure take."""
+
+    method: Method
+    per_op: bool
+    fresh: bool
+    wait_s: float
+    progress: Progress
 
 
 @app.command(
     rich_help_panel=PANEL,
-    epilog="Examples: `edgeprof run --device localhost`, `edgeprof run -d localhost -e onnx-fp32 --quick --json`",
+    epilog="Examples: `edgeprof run --device localhost`, `edgeprof run -d localhost -e onnx-fp32 --quick --json`,"
+    " `edgeprof run --device pi --device jetson`, `edgeprof run --device tag:arm64`",
 )
 @console.reported
 def run(
     context: typer.Context,
-    device: DeviceName = "localhost",
+    device: DeviceNames = None,
     training: TrainingName = None,
     exporter: ExporterNames = None,
     precision: Precision = None,
@@ -57,26 +74,28 @@ def run(
     wait: Wait = "0",
     as_json: AsJson = False,
 ) -> int:
-    """The main job: train, export, profile on the device, and rank. Takes up an unfinished run of the same plan."""
+    """The main job: train, export, profile on the device, and rank. Takes up an unfinished run of the same plan.
+
+    Several devices are measured at once and shown side by side. One that cannot be reached, or is lost, is told and
+    does not stop the others: the exit code is 0 as soon as one of them has a ranking, with --strict 5 if one has none.
+    """
     from edgeprof import pipeline
+    from edgeprof.pipeline import fleet
 
     options: Options = context.obj
     suite = options.suite()
-    suite.device(device)  # a misspelt name is told before anything is made
+    names = device or [HERE]
+    boards = suite.devices(names)  # a misspelt name is told before anything is made
     how = method(quick=quick, rounds=rounds, precision=precision, cell_time=cell_time, allow_fallback=allow_fallback)
+    wait_s = seconds(wait, "--wait")
     store = options.store()
-    with store.lock(f"edgeprof run --device {device}", seconds(wait, "--wait")), console.progress() as progress:
-        outcome = pipeline.run(
-            suite,
-            store,
-            training=training,
-            device=device,
-            asked=exporter,
-            method=how,
-            per_op=per_op,
-            fresh=fresh,
-            progress=progress,
-        )
+    outcome: Outcome | FleetOutcome
+    with store.lock(_what("run", names), wait_s), console.progress() as progress:
+        common = _Common(method=how, per_op=per_op, fresh=fresh, wait_s=wait_s, progress=progress)
+        if len(boards) > 1:
+            outcome = fleet.run(suite, store, boards, training=training, asked=exporter, **common)
+        else:
+            outcome = pipeline.run(suite, store, training=training, device=boards[0].name, asked=exporter, **common)
     return tell(outcome, as_json, strict)
 
 
@@ -92,7 +111,7 @@ def profile(
         list[Path] | None,
         typer.Argument(help=".onnx, .xml (with its .bin) or .tflite. Default: what is exported for the training."),
     ] = None,
-    device: DeviceName = "localhost",
+    device: DeviceNames = None,
     training: TrainingName = None,
     exporter: ExporterNames = None,
     threads: Annotated[
@@ -122,14 +141,16 @@ def profile(
     import msgspec
 
     from edgeprof import pipeline
+    from edgeprof.pipeline import fleet
 
     options: Options = context.obj
     suite = options.suite()
-    board = suite.device(device)
+    names = device or [HERE]
+    boards = suite.devices(names)
     if threads:
-        board = msgspec.structs.replace(board, threads=tuple(threads))
+        boards = [msgspec.structs.replace(board, threads=tuple(threads)) for board in boards]
     if cores is not None:
-        board = msgspec.structs.replace(board, cores=bound(cores))
+        boards = [msgspec.structs.replace(board, cores=bound(cores)) for board in boards]
     if files and (training or exporter):
         raise UsageError("--training and --exporter choose among what is exported; leave them out beside files")
     if (shape or inputs) and not files:
@@ -137,31 +158,30 @@ def profile(
     if shape and inputs:
         raise UsageError("--inputs gives the shapes as well", hint="leave --shape out")
     how = method(quick=quick, rounds=rounds, precision=precision, cell_time=cell_time, allow_fallback=allow_fallback)
+    wait_s = seconds(wait, "--wait")
     store = options.store()
-    with store.lock(f"edgeprof profile --device {device}", seconds(wait, "--wait")), console.progress() as progress:
-        if files:
-            outcome = pipeline.profile_files(
-                store,
-                files,
-                board,
-                shapes=shape or [],
-                inputs=inputs,
-                method=how,
-                per_op=per_op,
-                fresh=fresh,
-                progress=progress,
-            )
+    outcome: Outcome | FleetOutcome
+    with store.lock(_what("profile", names), wait_s), console.progress() as progress:
+        common = _Common(method=how, per_op=per_op, fresh=fresh, wait_s=wait_s, progress=progress)
+        if files and len(boards) > 1:
+            outcome = fleet.profile_files(store, files, boards, shapes=shape or [], inputs=inputs, **common)
+        elif files:
+            outcome = pipeline.profile_files(store, files, boards[0], shapes=shape or [], inputs=inputs, **common)
+        elif len(boards) > 1:
+            outcome = fleet.profile_exported(suite, store, training, boards, asked=exporter, **common)
         else:
-            outcome = pipeline.profile_exported(
-                suite, store, training, board, asked=exporter, method=how, per_op=per_op, fresh=fresh, progress=progress
-            )
+            outcome = pipeline.profile_exported(suite, store, training, boards[0], asked=exporter, **common)
     return tell(outcome, as_json, strict)
 
 
-def tell(outcome: Outcome, as_json: bool, strict: bool = False) -> int:
+def tell(outcome: Outcome | FleetOutcome, as_json: bool, strict: bool = False) -> int:
     """Print what a run came to; the exit code is that of the failures when nothing at all could be measured."""
-    from edgeprof.cli import tables
+    from edgeprof.cli import fleet_lines, tables
+    from edgeprof.pipeline import Outcome
 
+    if not isinstance(outcome, Outcome):
+        fleet_lines.tell_fleet(outcome, as_json)
+        return _fleet_code(outcome.answer, strict)
     if as_json:
         console.print_record(outcome.ranking)
     else:
@@ -171,5 +191,24 @@ def tell(outcome: Outcome, as_json: bool, strict: bool = False) -> int:
     if outcome.ranking.candidates:
         trusted = all(one.trusted for one in outcome.ranking.candidates)
         return EXIT_OK if trusted or not strict else EXIT_UNTRUSTED
-    stages = {failure.stage for failure in outcome.ranking.failures}
-    return EXIT_DEVICE if stages <= {"profile"} else EXIT_EXPORT
+    return _failed_code(outcome.ranking.failures)
+
+
+def _fleet_code(answer: Fleet, strict: bool) -> int:
+    """As of one device: a device without a ranking is a result beside others, and with --strict an error."""
+    ranked = [one for one in answer.rankings if one.candidates]
+    if not ranked:
+        return _failed_code([*answer.failures, *(failure for one in answer.rankings for failure in one.failures)])
+    if strict and len(ranked) < len(answer.rankings) + len(answer.failures):
+        return EXIT_DEVICE
+    trusted = all(candidate.trusted for one in ranked for candidate in one.candidates)
+    return EXIT_OK if trusted or not strict else EXIT_UNTRUSTED
+
+
+def _failed_code(failures: Sequence[Failure]) -> int:
+    return EXIT_DEVICE if {failure.stage for failure in failures} <= {"profile", "connect"} else EXIT_EXPORT
+
+
+def _what(command: str, names: Sequence[str]) -> str:
+    """For whoever finds the store in use."""
+    return " ".join([f"edgeprof {command}", *(f"--device {name}" for name in names)])

@@ -7,13 +7,38 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from edgeprof.errors import UsageError
+from edgeprof.errors import EdgeprofError, UsageError
 
 if TYPE_CHECKING:
     from edgeprof.records import Method
 
+
+def device_words(ctx: typer.Context, incomplete: str) -> list[str]:
+    """For completion on the command line: the suite's devices, and the words for several of them."""
+    from edgeprof.suite import ALL_DEVICES, TAG, Suite
+
+    try:
+        suite = Suite.find(ctx.find_root().params.get("suite"))
+        names = suite.names("devices")
+        tags = {tag for name in names for tag in suite.device(name).tags} if incomplete.startswith(TAG) else set()
+    except (EdgeprofError, OSError):
+        return []
+    words = [*names, ALL_DEVICES, TAG, *sorted(TAG + tag for tag in tags)]
+    return [word for word in words if word.startswith(incomplete)]
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-DeviceName = Annotated[str, typer.Option("--device", "-d", help="A file of devices/, for example localhost.")]
+DeviceNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--device",
+        "-d",
+        metavar="NAME",
+        help="A file of devices/; may be repeated. `all` is every one, `tag:arm64` those with that tag."
+        " Default: localhost.",
+        autocompletion=device_words,
+    ),
+]
 TrainingName = Annotated[str | None, typer.Option("--training", "-t", help="A file of training/. Default: demo.")]
 ExporterNames = Annotated[
     list[str] | None,

@@ -9,27 +9,22 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, NamedTuple, TypeVar
 
 from edgeprof import target
-from edgeprof.errors import DeviceBusyError, DeviceError, EdgeprofError
-from edgeprof.pipeline.board_lines import InTurn, Line
+from edgeprof.errors import DeviceError, EdgeprofError
+from edgeprof.measure.files import shown
+from edgeprof.pipeline.shared import POLL_S, InTurn, Line, Shared
 from edgeprof.progress import Progress
 from edgeprof.records import Device, Failure, Identity, Stage
 from edgeprof.store import Store
-from edgeprof.target import Connection
 
 STOP_S = 20.0
 """For all boards together to let go in order; a session on a board takes up to 15 s to put its state back."""
-POLL_S = 3.0
-"""Between two tries to have a board on which somebody else measures."""
-FREED_S = 120.0
-"""How long a board of ours that ended without a link may still hold the machine: until its lease has run out."""
-ALL = "all models"
+ALL_MODELS = "all models"
 """What a failure of a whole board is about."""
 
 T = TypeVar("T")
-Step = Callable[["At"], T]
 
 
 class At(NamedTuple):
@@ -37,15 +32,8 @@ class At(NamedTuple):
 
     store: Store
     device: Device
-    connection: Connection
+    connection: Shared
     progress: Progress
-
-
-@runtime_checkable
-class Interruptible(Protocol):
-    """A connection that can be told from another thread to raise KeyboardInterrupt in whoever waits in it."""
-
-    def interrupt(self) -> None: ...
 
 
 class Boards:
@@ -58,11 +46,10 @@ class Boards:
         self.root = root
         self.progress = InTurn(progress)
         self.failures: list[Failure] = []
-        self.stopped = threading.Event()
-        self.told: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        """What the threads have for the main thread to do."""
         self.changed = threading.Condition()
-        self._inner = progress
+        """Told of whenever a board has ended, this machine is free, or all is to end."""
+        self._stopped = False
+        self._told: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._here_busy = False
         self._boards = [_Board(self, device) for device in devices]
 
@@ -74,69 +61,83 @@ class Boards:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stopped.set()
+        with self.changed:
+            self._stopped = True
+            self.changed.notify_all()
         for board in self._boards:
             board.steps.put(None)
-            if isinstance(board.connection, Interruptible) and board.ended_at is None:
+            if board.connection is not None and board.ended_at is None:
                 board.connection.interrupt()
-        with self.changed:
-            self.changed.notify_all()
         deadline = time.monotonic() + STOP_S
         for board in self._boards:
             board.thread.join(max(0.0, deadline - time.monotonic()))
             if board.thread.is_alive():  # a daemon: it ends with the process, and what is stored is whole
-                self.progress.note(f"{board.device.name}: did not end in time and is left behind")
+                self.progress.note(f"{board.device.name}: did not let go in time and is left behind")
 
-    def reach(self, step: Step[T]) -> dict[str, T]:
-        """Do a step on all boards at once.
+    def reach(self, step: Callable[[At], T]) -> dict[str, T]:
+        """Do the first step on all boards at once.
 
         Returns: what it gave, by the name of the device; a board where it failed is a Failure and out of the fleet.
 
         Raises:
             EdgeprofError: it failed on all of them.
         """
-        return self._each("connect", step, last=False)
+        for board in self._boards:
+            board.steps.put(step)
+        _import_slow_modules()
+        self._await(lambda: all(board.ended_at or board.reached for board in self._boards))
+        left = self._settled("connect", self._boards)
+        if not left:
+            self._raise_bug()
+            raise _none_left(self._boards)
+        return {board.device.name: board.value for board in left}
 
-    def measure(self, step: Step[T]) -> dict[str, T]:
-        """Do the last step on all boards that are left, each by itself on its machine, and let go of them.
+    def measure(self, step: Callable[[At], T]) -> dict[str, T]:
+        """Do the last step on all boards that are left, and let go of each when it is through.
 
         This machine comes after the others, and its devices one after the other: what the host does for the others
         would disturb a measurement on it.
 
-        Returns: as for `reach`; empty when it failed everywhere.
+        Returns: as for `reach`.
+
+        Raises:
+            EdgeprofError: it failed on all of them, and no device is to blame.
         """
-        return self._each("profile", step, last=True)
 
-    def _each(self, stage: Stage, step: Step[T], last: bool) -> dict[str, T]:
-        found: dict[str, T] = {}
+        def in_turn(at: At) -> T:
+            with self._turn(at.device):
+                return step(at)
+
         standing = [board for board in self._boards if board.error is None]
-        waiting = set(standing)
-
-        def work(board: _Board, at: At) -> None:
-            with self._turn(board) if last else contextlib.nullcontext():
-                value = step(at)
-            self.told.put(lambda: found.update({at.device.name: value}))
-            if not last:
-                self.told.put(lambda: waiting.discard(board))
-
         for board in standing:
-            board.over = lambda board=board: waiting.discard(board)  # type: ignore[misc]
-            board.steps.put(lambda at, board=board: work(board, at))  # type: ignore[misc]
-            if last:
-                board.steps.put(None)
-        while waiting:
-            self.told.get()()
-        errors = [board.error for board in standing if board.error is not None]
+            board.steps.put(in_turn)
+            board.steps.put(None)
+        self._await(lambda: all(board.ended_at for board in standing))
+        left = self._settled("profile", standing)
+        self._raise_bug()
+        if not left and not any(isinstance(board.error, DeviceError) for board in standing):
+            raise _none_left(standing)
+        return {board.device.name: board.value for board in left}
+
+    def _await(self, over: Callable[[], bool]) -> None:
+        """Wait for the boards' threads, and do meanwhile what they ask for."""
+        while not over():
+            asked = self._told.get()
+            if asked is not None:
+                asked()
+
+    def _settled(self, stage: Stage, standing: Sequence[_Board]) -> list[_Board]:
+        """Those that came through a step; the others become failures."""
         for board in standing:
             if isinstance(board.error, EdgeprofError):
                 self.failures.append(failed(stage, board.device, board.error))
-        if last or len(errors) == len(standing):
-            for error in errors:
-                if not isinstance(error, EdgeprofError):
-                    raise error  # a bug of ours; it waited until the other boards were through
-        if not last and len(errors) == len(standing):
-            raise _none_left([error for error in errors if isinstance(error, EdgeprofError)])
-        return {board.device.name: found[board.device.name] for board in standing if board.device.name in found}
+        return [board for board in standing if board.error is None]
+
+    def _raise_bug(self) -> None:
+        """What no board is to blame for; it has waited until the others were through."""
+        for board in self._boards:
+            if board.error is not None and not isinstance(board.error, EdgeprofError):
+                raise board.error
 
     # --- for the boards' threads
 
@@ -146,22 +147,21 @@ class Boards:
         Raises:
             KeyboardInterrupt: it is.
         """
-        if self.stopped.is_set():
+        if self._stopped:
             raise KeyboardInterrupt
+
+    def tell(self, asked: Callable[[], None] | None = None) -> None:
+        """Wake the main thread, to do something or to look at how far the boards are."""
+        self._told.put(asked)
 
     def secret(self, prompt: str) -> str | None:
         """Asked by the main thread, which alone can be interrupted while a person types."""
-        answer: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self.told.put(lambda: answer.put(self.progress.secret(prompt)))
+        answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self.tell(lambda: answers.put(self.progress.secret(prompt)))
         while True:
             with contextlib.suppress(queue.Empty):
-                return answer.get(timeout=1.0)
+                return answers.get(timeout=1.0)
             self.check()
-
-    def holder(self, session: str | None, asking: _Board) -> _Board | None:
-        """The other board of the fleet that measures under that name: it is the same machine."""
-        others = (board for board in self._boards if board is not asking)
-        return next((board for board in others if session is not None and session in board.sessions), None)
 
     def pause(self, seconds: float, over: Callable[[], bool] = lambda: False) -> None:
         """Wait, at most until something is over.
@@ -170,18 +170,23 @@ class Boards:
             KeyboardInterrupt: all is to end.
         """
         with self.changed:
-            self.changed.wait_for(lambda: over() or self.stopped.is_set(), seconds)
+            self.changed.wait_for(lambda: over() or self._stopped, seconds)
         self.check()
 
+    def holding(self, session: str | None, but: str) -> _Board | None:
+        """The board of the fleet, but that one, that measures under this name: it is the same machine."""
+        others = (board for board in self._boards if board.device.name != but)
+        return next((board for board in others if session in board.sessions), None)
+
     @contextlib.contextmanager
-    def _turn(self, board: _Board) -> Iterator[None]:
+    def _turn(self, device: Device) -> Iterator[None]:
         """This machine for one of its devices alone, after all boards that are not this machine."""
-        if board.device.transport != "local":
+        if device.transport != "local":
             yield
             return
-        far = [one for one in self._boards if one.device.transport != "local"]
+        far = [board for board in self._boards if board.device.transport != "local"]
         with self.changed:
-            while self._here_busy or any(one.ended_at is None for one in far):
+            while self._here_busy or not all(board.ended_at for board in far):
                 self.changed.wait(POLL_S)
                 self.check()
             self._here_busy = True
@@ -198,84 +203,80 @@ class _Board:
 
     def __init__(self, boards: Boards, device: Device) -> None:
         self.device = device
-        self.steps: queue.SimpleQueue[Callable[[At], None] | None] = queue.SimpleQueue()
+        self.steps: queue.SimpleQueue[Callable[[At], object] | None] = queue.SimpleQueue()
+        self.reached = False
+        """Whether it came through its first step."""
+        self.value: Any = None
+        """What the last step gave."""
         self.sessions: set[str] = set()
         """Names under which it holds its machine."""
-        self.connection: _Shared | None = None
+        self.connection: Shared | None = None
         self.error: BaseException | None = None
         self.ended_at: float | None = None
-        self.over: Callable[[], None] = lambda: None
         self.thread = threading.Thread(target=self._work, name=device.name, daemon=True)
         self._boards = boards
-        self._progress = Line(boards.progress, device.name, boards.check, boards.secret)
 
     def _work(self) -> None:
+        boards, device = self._boards, self.device
+        progress = Line(boards, device.name)
         try:
             with (
-                contextlib.closing(Store(self._boards.root)) as store,
-                target.connect(self.device, store, self._progress) as connection,
+                contextlib.closing(Store(boards.root)) as store,
+                target.connect(device, store, progress) as connection,
             ):
-                self.connection = _Shared(connection, self, self._boards, self._progress)
-                at = At(store, self.device, self.connection, self._progress)
+                self.connection = Shared(connection, device.name, boards, self.sessions, progress)
+                at = At(store, device, self.connection, progress)
                 while (step := self.steps.get()) is not None:
-                    self._boards.check()
-                    step(at)
+                    boards.check()
+                    self.value = step(at)
+                    self.reached = True
+                    boards.tell()
         except EdgeprofError as error:
             self.error = error
             with contextlib.suppress(KeyboardInterrupt):
-                self._progress.note(f"{self.device.name}: failed, the others go on: {_what(error, self.device)}")
+                progress.note(f"failed, the others go on: {_words(error, device)}")
         except BaseException as error:
             self.error = error
+            if not isinstance(error, KeyboardInterrupt):
+                with contextlib.suppress(BaseException):
+                    progress.note(f"failed, the others go on: a bug in edgeprof: {type(error).__name__}: {error}")
         finally:
-            with self._boards.changed:
+            with boards.changed:
                 self.ended_at = time.monotonic()
-                self._boards.changed.notify_all()
-            self._boards.told.put(lambda: self.over())
+                boards.changed.notify_all()
+            boards.tell()
 
 
-class _Shared:
-    """The connection of a board of a fleet: it waits for another board of the fleet that turns out to be its machine."""
+def failed(stage: Stage, device: Device, error: EdgeprofError) -> Failure:
+    """A board that came to no ranking, as a result like the others."""
+    return Failure(
+        stage=stage,
+        identity=Identity(model=ALL_MODELS, device=device.name),
+        error=_words(error, device),
+        error_class=type(error).__name__,
+        transient=error.transient,
+        hint=error.hint and shown(error.hint),
+    )
 
-    def __init__(self, inner: Connection, board: _Board, boards: Boards, progress: Progress) -> None:
-        self.agent_sha = inner.agent_sha
-        self.sites = inner.sites
-        self._inner = inner
-        self._board = board
-        self._boards = boards
-        self._progress = progress
 
-    def hold(self, what: str, session: str, wait_s: float = 0.0) -> None:
-        """See `Connection.hold`."""
-        if session:
-            self._board.sessions.add(session)
-        deadline = time.monotonic() + wait_s
-        told = False
-        while True:
-            try:
-                self._inner.hold(what, session)
-                return
-            except DeviceBusyError as error:
-                other = self._boards.holder(error.session, self._board)
-                ended_at = None if other is None else other.ended_at
-                ours = other is not None and (ended_at is None or time.monotonic() - ended_at < FREED_S)
-                if not ours and time.monotonic() >= deadline:
-                    raise
-                if not told:
-                    told = True
-                    why = error.what if other is None else f"is the same machine as {other.device.name}"
-                    self._progress.note(f"{self._board.device.name}: {why}; waiting for it")
-            if other is not None and ours and ended_at is None:
-                self._boards.pause(threading.TIMEOUT_MAX, lambda other=other: other.ended_at is not None)  # type: ignore[misc]
-            else:
-                self._boards.pause(POLL_S)
+def _import_slow_modules() -> None:
+    """Half a second, while the boards are being reached; else all their threads would queue for it later."""
+    from edgeprof import rank, report  # noqa: F401
+    from edgeprof.stats import sequence, stopping  # noqa: F401
 
-    def interrupt(self) -> None:
-        """See `Interruptible`."""
-        if isinstance(self._inner, Interruptible):
-            self._inner.interrupt()
 
-    def provide(self, formats: Any, *, bring: bool = True) -> dict[str, target.NoRuntime]:
-        """See `Connection.provide`."""
-        missing = self._inner.provide(formats, bring=bring)
-        self.sites = self._inner.sites
-        return missing
+def _words(error: EdgeprofError, device: Device) -> str:
+    """What happened, and where if that says more than which device."""
+    return shown(error.what if error.where in (None, device.name) else error)
+
+
+def _none_left(boards: Sequence[_Board]) -> EdgeprofError:
+    """The error that no board can be measured."""
+    errors = [(board, board.error) for board in boards if isinstance(board.error, EdgeprofError)]
+    if not any(isinstance(error, DeviceError) for _, error in errors):
+        return errors[0][1]
+    told = "; ".join(f"{board.device.name}: {_words(error, board.device)}" for board, error in errors)
+    hints = dict.fromkeys(shown(error.hint) for _, error in errors if error.hint)
+    return DeviceError(
+        f"none of the {len(errors)} devices can be measured: {told}", hint="; ".join(list(hints)[:3]) or None
+    )

@@ -48,7 +48,9 @@ def doctor(store: Store, device: Device, formats: Collection[Format], progress: 
     return measuring.doctor(facts, device, sorted(formats), host_unix_time=asked_at, no_wheels=no_wheels)
 
 
-def clean(store: Store, device: Device, older_than_s: float, everything: bool, progress: Progress) -> Cleaned:
+def clean(
+    store: Store, device: Device, older_than_s: float, everything: bool, wait_s: float, progress: Progress
+) -> Cleaned:
     """Remove from a device what was not used for so long, or everything; never what is in use.
 
     Raises:
@@ -61,5 +63,5 @@ def clean(store: Store, device: Device, older_than_s: float, everything: bool, p
     with target.connect(device, store, progress) as connection:
         if not isinstance(connection, SshConnection):
             raise UsageError(f"{device.name} is this machine: nothing is kept there but the store")
-        connection.hold("edgeprof device clean", "")
+        connection.hold("edgeprof device clean", "", wait_s)
         return connection.clean(older_than_s, everything)

@@ -82,6 +82,16 @@ class Ranking(Record):
     """Time by operator, of the candidates for which it was asked (`--per-op`)."""
 
 
+class Fleet(Record):
+    """What a run on several devices answers."""
+
+    schema: int = 1
+    rankings: tuple[Ranking, ...]
+    """One for each device that was measured, in the order asked for; with the failures of its candidates."""
+    failures: tuple[Failure, ...]
+    """Of whole devices: not reached, or lost before their ranking."""
+
+
 class Rejected(Record):
     """A candidate that was not chosen, and why."""
 

@@ -66,7 +66,7 @@ class Runtime(NamedTuple):
 
 
 # Format -> packages that can run it, the preferred one first. Each needs itself and numpy, nothing else that it names:
-# found by opening, running and profiling a model with only these two on PYTHONPATH and without site-packages, with
+# found by opening and running a model with only these two on PYTHONPATH and without site-packages, with
 # onnxruntime 1.19.2, 1.23.2 and 1.32.0 (names flatbuffers, packaging, protobuf, sympy, coloredlogs), openvino 2024.4.0,
 # 2025.3.0 and 2026.4.1 (openvino-telemetry, packaging), ai-edge-litert 2.1.0 and 2.3.0 (flatbuffers, protobuf,
 # ml_dtypes, tqdm, typing-extensions, backports.strenum), tflite-runtime 2.14.0, which was built for numpy 1.

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import random
 import select
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,7 @@ import session_tools
 import tiny_models
 from session_tools import Device, Event
 
-from edgeprof.agent import session, spool
+from edgeprof.agent import locks, session, spool
 from edgeprof.agent.detached import Session
 from edgeprof.agent.lease import Lease
 from edgeprof.agent.processes import boottime
@@ -75,6 +78,17 @@ def last_spool(device: Device) -> list[Event]:
 
 def await_gone(device: Device, name: str = "run-1") -> None:
     processes.await_value(lambda: True if spool.gone(str(device.place(name))) else None)
+
+
+def agents(device: Device, mode: str) -> list[int]:
+    """The living processes of the device's agent in a mode."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = path.read_bytes().split(b"\0")
+            if str(device.program).encode() in words and mode.encode() in words:
+                found.append(int(path.parent.name))
+    return [pid for pid in found if processes.alive(pid)]
 
 
 def later(device: Device) -> Lease:
@@ -154,12 +168,7 @@ def test_of_two_that_start_it_at_once_both_find_the_same_one(device: Device) -> 
         assert json.loads(control.process.stdout.readline()) == {"event": "session", "alive": True, "calls": 0}
         control.close()
         control.process.wait(20)
-    running = [
-        one
-        for one in Path("/proc").glob("[0-9]*/cmdline")
-        if str(device.program).encode() in one.read_bytes() and b"\0session\0" in one.read_bytes()
-    ]
-    assert [int(one.parent.name) for one in running] == [device.pid()]
+    assert agents(device, "session") == [device.pid()]
 
 
 def test_an_old_number_starts_nothing(device: Device) -> None:
@@ -218,6 +227,46 @@ def test_after_a_kill_the_next_goes_on_counting_and_does_no_old_call(device: Dev
     assert follower.hear()["calls"] == 2
     follower.say({"call": "hello", "number": 3})
     assert [one["event"] for one in follower.until("hello")] == ["hello"]
+
+
+def test_whoever_starts_it_may_be_killed_at_any_moment(device: Device) -> None:
+    chance = random.Random(5)
+    for number in range(8):
+        child = os.fork()
+        if child == 0:
+            try:
+                device.start()
+            finally:
+                os._exit(0)
+        time.sleep(chance.uniform(0.0, 0.15))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        assert device.start()["alive"]
+        follower = device.follow()
+        calls = follower.hear()["calls"]
+        follower.say({"call": "hello", "number": calls + 1})
+        follower.until("hello")
+        processes.await_value(lambda: True if agents(device, "session") == [device.pid()] else None)
+        if number % 2:
+            os.kill(device.pid(), signal.SIGKILL)
+            follower.until("gone")
+
+
+def test_killed_at_any_moment_of_a_measurement_it_leaves_whole_lines_and_no_process(device: Device) -> None:
+    chance, kept = random.Random(6), []
+    for _ in range(6):
+        calls = device.start()["calls"]
+        follower = device.follow()
+        follower.say({**device.plan("echo", 50), "number": calls + 1})
+        follower.until("start")
+        time.sleep(chance.uniform(0.0, 0.7))
+        os.kill(device.pid(), signal.SIGKILL)
+        events = follower.until("gone")
+        assert events[-1]["why"] == "killed"
+        kept.append([one["round"] for one in events if one["event"] == "round"])
+        processes.await_value(lambda: None if agents(device, "worker") else True)
+        assert device.lease.holder() is None or not device.lease.holder()["alive"]  # type: ignore[index]
+    assert all(rounds == list(range(len(rounds))) for rounds in kept)
 
 
 def test_a_worker_killed_for_memory_is_tried_once_more(device: Device, tmp_path: Path) -> None:
@@ -285,28 +334,43 @@ def test_told_to_terminate_it_gives_the_lease_back(device: Device) -> None:
     assert device.lease.holder() is None
 
 
+@contextlib.contextmanager
+def as_follower(device: Device) -> Iterator[None]:
+    """Hold what a follower holds, from before there is a session."""
+    device.place().mkdir(parents=True)
+    with locks.locked(str(device.place() / "follower"), 0.0) as ours:
+        assert ours
+        yield
+
+
+def give(device: Device, number: int, call: Event) -> list[Event]:
+    """Hand over a call as a follower does; its events up to `done`."""
+    place = str(device.place())
+    locks.replace(spool.call_path(place, number), json.dumps(call).encode())
+    spool.poke(place)
+
+    def done() -> list[Event] | None:
+        path = Path(spool.spool_path(place, number))
+        events = last_spool(device) if path.exists() else []
+        return events if events and events[-1]["event"] in ("done", "hello") else None
+
+    return processes.await_value(done)
+
+
 def test_without_a_host_it_ends_after_a_while_and_keeps_what_was_measured(device: Device) -> None:
-    device.start(linger_s=0.2)
-    follower = device.follow()
-    follower.say({**device.plan("echo", 1), "number": 1})
-    follower.until("start")
-    follower.close()
+    with as_follower(device):
+        device.start(linger_s=0.05)
+        for number in range(1, 4):  # while it is followed it stays
+            give(device, number, {"call": "hello"})
+        measured = give(device, 4, device.plan("echo", 1))
     await_gone(device)
     assert device.lease.holder() is None
     again = device.follow()
     events = again.until("gone")
+    assert events[1:-1] == measured
     assert [one["event"] for one in events] == ["attached", "start", "round", "done", "gone"]
     assert events[-1]["why"] == "ended"
-
-
-def test_a_host_that_follows_keeps_it(device: Device) -> None:
-    device.start(linger_s=0.1)
-    follower = device.follow()
-    if follower.until("attached", "gone")[-1]["alive"]:
-        # It looks every 0.1 s: by the third answer it would be gone.
-        for number in (1, 2, 3):
-            follower.say({**device.plan("echo", 1), "number": number})
-            follower.until("done")
+    assert session.look(str(device.workdir), "run-1") == {"event": "session", "alive": False, "calls": 4}
 
 
 def test_one_whose_lease_was_taken_says_so_and_ends(device: Device) -> None:

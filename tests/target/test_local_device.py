@@ -150,13 +150,6 @@ def test_a_file_that_is_no_program_is_told(store: Store, tmp_path: Path) -> None
         connection.start_agent()
 
 
-def test_ssh_is_refused_with_a_hint(store: Store) -> None:
-    with pytest.raises(DeviceError, match="not built yet") as caught:
-        target.connect(Device(name="jetson", transport="ssh", host="jetson"), store)
-    assert caught.value.exit_code == 5
-    assert "localhost" in (caught.value.hint or "")
-
-
 def test_ctrl_c_does_not_reach_the_agent(connection: LocalConnection) -> None:
     """The terminal sends it to the host's process group; the host ends the agent in order."""
     channel = connection.start_agent()

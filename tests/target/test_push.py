@@ -217,11 +217,26 @@ def test_a_file_that_changed_here_is_told_and_not_kept_there(workdir: Path, tmp_
         send(stream, files)
     assert told.value.where == str(first)
     assert told.value.hint is not None
-    assert set(stored(workdir)) <= {hashlib.sha256(second.read_bytes()).hexdigest()}
+    assert set(stored(workdir)) == {hashlib.sha256(second.read_bytes()).hexdigest()}
     flip(first, 3)
     with Pipes(workdir) as stream:
         send(stream, files)
+        assert stream.written < 501_000
     assert_there(workdir, files)
+
+
+def test_a_file_that_shrinks_meanwhile_is_told(workdir: Path, tmp_path: Path) -> None:
+    files = made(tmp_path / "here", 2 * MB)
+    (path,) = files.values()
+
+    class Late(Pipes):
+        def write(self, data: bytes | memoryview) -> None:
+            super().write(data)
+            os.truncate(path, MB)
+
+    with Late(workdir) as stream, pytest.raises(RecordError, match="shorter"):
+        send(stream, files)
+    assert stored(workdir) == {}
 
 
 def test_a_file_that_is_gone_here_is_told_before_anything_is_sent(workdir: Path, tmp_path: Path) -> None:

@@ -7,13 +7,10 @@ processes, mounts and links are gone. Needs root: as another user, run the tests
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import random
 import shutil
 import signal
 import subprocess
-import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +18,7 @@ from pathlib import Path
 from process_tools import await_end, await_value, children
 
 from testbed import roots
+from testbed.board_link import BoardLink
 from testbed.cgroup import Cgroup
 from testbed.personas import emulated_core, write_persona
 from testbed.programs import UNPACKED, program
@@ -94,11 +92,9 @@ class Board(Reach):
         with contextlib.ExitStack() as undo:
             undo.callback(self.close)
             self._board: subprocess.Popen[bytes] | None = None
-            self._cable: subprocess.Popen[bytes] | None = None
             self._holder: subprocess.Popen[bytes] | None = None
             self._cgroup: Cgroup | None = None
-            self.interface = ""
-            """Our end of its link."""
+            self._link: BoardLink | None = None
             lower = Path("/") if root == "host" else roots.root(root)
             super().__init__(folder, f"board-{uuid.uuid4().hex[:6]}", user, "", 22)
             for name in ("root", "disk"):
@@ -120,7 +116,8 @@ class Board(Reach):
             (folder / "sshd_config").write_text("\n".join([*lines, CONFIG]))
             program("sshd")
             self._hold(disk)
-            self._connect(cable)
+            self._link = BoardLink(self._holder_pid, self._inside, cable)
+            self.host = self._link.host
             if cpu_percent or memory_mib:
                 self._cgroup = Cgroup(self.name, cpu_percent, memory_mib)
             self.boot()
@@ -134,14 +131,13 @@ class Board(Reach):
 
     def close(self) -> None:
         """The end of the board and its disk."""
-        if self._board:
+        if self._board and self._board.poll() is None:
             self.power_cut()
-        for process in (self._cable, self._holder):
-            if process and process.stdin:
-                process.stdin.close()
-                process.wait(timeout=20)
-        if self.interface:
-            subprocess.run(["ip", "link", "del", self.interface], check=False, capture_output=True)
+        if self._link:
+            self._link.close()
+        if self._holder and self._holder.stdin:
+            self._holder.stdin.close()
+            self._holder.wait(timeout=20)
         if self._cgroup:
             self._cgroup.remove()
 
@@ -149,10 +145,7 @@ class Board(Reach):
         """Returns when its sshd answers. The disk is as it was left; the boot id is a new one."""
         (self.folder / "boot_id").write_text(f"{uuid.uuid4()}\n")
         self._inside("ip", "netns", "add", "boot")
-        self._inside("ip", "link", "set", "eth0", "netns", "boot")
-        self._inside("ip", "-n", "boot", "addr", "add", f"{self.host}/24", "dev", "eth0")
-        for interface in ("lo", "eth0"):
-            self._inside("ip", "-n", "boot", "link", "set", interface, "up")
+        self.link.attach()
         words = ["ip", "netns", "exec", "boot", "unshare", "--mount", "--uts", "--ipc", "--pid", "--fork"]
         words = [*self._enter(), *words, "--kill-child=KILL", "bash", str(HERE / "board_init.sh")]
         with (self.folder / "console").open("ab") as console:
@@ -164,7 +157,9 @@ class Board(Reach):
                 stderr=console,
                 start_new_session=True,
             )
-        assert await_value(self._answers), (self.folder / "console").read_text()
+        if not await_value(self._answers):
+            self._board = None
+            raise AssertionError((self.folder / "console").read_text())
         self.write_client_files()
 
     def power_cut(self, silent: bool = True) -> None:
@@ -172,14 +167,14 @@ class Board(Reach):
         connections are closed, as when a board is shut down."""
         assert self._board
         if silent:
-            self._inside("ip", "-n", "boot", "link", "set", "eth0", "netns", "1")
+            self.link.detach()
         pid = self.pid
         os.kill(pid, signal.SIGKILL)
         await_end(pid)
         self._board.wait(timeout=20)
         self._board = None
         if not silent:
-            self._inside("ip", "-n", "boot", "link", "set", "eth0", "netns", "1")
+            self.link.detach()
         self._inside("ip", "netns", "del", "boot")
 
     def reboot(self, silent: bool = True) -> None:
@@ -189,25 +184,15 @@ class Board(Reach):
 
     def unplug(self) -> None:
         """Nothing comes through the link any more, and nobody is told."""
-        if self._cable:
-            self._set_cable(plugged=False)
-        else:
-            self._inside("ip", "-n", "boot", "link", "set", "eth0", "down")
+        self.link.plug(False)
 
     def plug(self) -> None:
         """The end of `unplug`."""
-        if self._cable:
-            self._set_cable(plugged=True)
-        else:
-            self._inside("ip", "-n", "boot", "link", "set", "eth0", "up")
+        self.link.plug(True)
 
     def shape(self, delay_ms: float = 0, mbit_per_s: float = 0, loss_percent: float = 0, jitter_ms: float = 0) -> None:
         """Of its link, from now on, each way."""
-        single = loss_percent > 0 or 0 < mbit_per_s < 300  # no bundles of up to 64 KiB then
-        segments = ("gso_max_segs", "1" if single else "65535")
-        subprocess.run(["ip", "link", "set", "dev", self.interface, *segments], check=True)
-        self._inside("ip", "-n", "boot", "link", "set", "dev", "eth0", *segments)
-        self._set_cable(delay_ms=delay_ms, mbit_per_s=mbit_per_s, loss_percent=loss_percent, jitter_ms=jitter_ms)
+        self.link.shape(delay_ms, mbit_per_s, loss_percent, jitter_ms)
 
     def path(self, place: str) -> Path:
         """A file of the running board, for the tester."""
@@ -238,6 +223,17 @@ class Board(Reach):
         return first
 
     @property
+    def link(self) -> BoardLink:
+        """Between it and this machine."""
+        assert self._link
+        return self._link
+
+    @property
+    def _holder_pid(self) -> int:
+        assert self._holder
+        return self._holder.pid
+
+    @property
     def boot_id(self) -> str:
         """Of the running or last boot."""
         return (self.folder / "boot_id").read_text().strip()
@@ -254,47 +250,13 @@ class Board(Reach):
         assert self._holder.stdout.readline() == b"up\n"
 
     def _enter(self) -> list[str]:
-        assert self._holder
-        (first,) = children(self._holder.pid)
+        (first,) = children(self._holder_pid)
         return ["nsenter", "--target", str(first), "--net", "--mount", "--pid"]
 
     def _inside(self, *words: str) -> None:
         """Run a command of this machine in the holder's name spaces."""
         done = subprocess.run([*self._enter(), *words], capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{' '.join(words)}: {done.stderr}"
-
-    def _connect(self, cable: bool) -> None:
-        """An interface here, `eth0` in the holder's network, and between them a pair or a cable."""
-        assert self._holder
-        for number in random.sample(range(2, 255), 200):
-            name = f"edgeprof{number}"
-            far = "line" if cable else "eth0"
-            words = ["ip", "link", "add", name, "type", "veth", "peer", "name", far, "netns", str(self._holder.pid)]
-            made = subprocess.run(words, capture_output=True, text=True, check=False)
-            if made.returncode == 0:
-                break
-            assert "File exists" in made.stderr, made.stderr
-        self.interface = name
-        self.host = f"10.77.{number}.2"
-        subprocess.run(["ip", "addr", "add", f"10.77.{number}.1/24", "dev", name], check=True)
-        subprocess.run(["ip", "link", "set", name, "up"], check=True)
-        if cable:
-            self._inside("ip", "link", "add", "port", "type", "veth", "peer", "name", "eth0")
-            for end in ("line", "port"):
-                self._inside("ip", "link", "set", end, "up")
-            words = ["nsenter", "--target", str(self._holder.pid), "--net", sys.executable, str(HERE / "cable.py")]
-            self._cable = subprocess.Popen(
-                [*words, "line", "port"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
-            )
-            self._set_cable()
-
-    def _set_cable(self, **settings: float) -> None:
-        assert self._cable, "made without cable=True"
-        assert self._cable.stdin
-        assert self._cable.stdout
-        self._cable.stdin.write(json.dumps(settings).encode() + b"\n")
-        self._cable.stdin.flush()
-        assert self._cable.stdout.readline() == b"ok\n"
 
     def _answers(self) -> bool | None:
         """True: its banner was read; False: it ended; None: not yet."""

@@ -4,11 +4,37 @@
 # UNPACKED (where sshd lies if this machine has none), SHARE (folders of this machine, a line each), PASSWORD (a hash), SUDO.
 set -eu
 root=$FOLDER/root
+persona=$FOLDER/persona
 mount --make-rprivate /
 hostname "$NAME"
-mkdir -p "$DISK/upper" "$DISK/work" "$DISK/own"
-mount -t overlay board -o "lowerdir=$LOWER,upperdir=$DISK/upper,workdir=$DISK/work" "$root"
+
+# overlay FOLDERS PLACE: what they hold (the first one that has it), and what the board writes over it
+overlay() {
+    mkdir -p "$DISK/upper$2" "$DISK/work$2/work"
+    mount -t overlay board -o "lowerdir=$1,upperdir=$DISK/upper$2,workdir=$DISK/work$2/work" "$root$2"
+}
+
+if [ "$LOWER" = / ]; then # of this machine only its programs and settings, not what else lies there
+    mkdir -p "$DISK/root"
+    mount --bind "$DISK/root" "$root"
+    for folder in /bin /sbin /lib* /usr /etc /opt /var; do
+        if [ -L "$folder" ]; then
+            cp -an "$folder" "$root$folder"
+        elif [ -d "$folder" ]; then
+            mkdir -p "$root$folder"
+            layers=$folder
+            [ -x /usr/sbin/sshd ] || [ ! -d "$UNPACKED$folder" ] || layers=$UNPACKED$folder:$layers
+            [ ! -d "$persona$folder" ] || layers=$persona$folder:$layers
+            overlay "$layers" "$folder"
+        fi
+    done
+else
+    [ ! -d "$persona" ] || LOWER=$LOWER:$persona
+    overlay "$LOWER" ""
+fi
 mkdir -p "$root"/{proc,sys,dev,run,tmp,root,home,etc/testbed}
+chmod 700 "$root/root"
+chmod 1777 "$root/tmp"
 
 # The kernel's own. A foreign board must not see this machine's /sys: ONNX Runtime for arm64 ends on that of an x86.
 mount -t proc proc "$root/proc"
@@ -33,13 +59,6 @@ mount -t tmpfs -o mode=755 run "$root/run"
 mkdir -p "$root/run/sshd" "$root/run/testbed"
 mkdir -m 1777 "$root/run/lock"
 
-# On this machine's files the people's folders are not the board's to show.
-for folder in root home tmp; do
-    mkdir -p "$DISK/own/$folder"
-    [ "$LOWER" = / ] && mount --bind "$DISK/own/$folder" "$root/$folder"
-done
-chmod 700 "$root/root"
-chmod 1777 "$root/tmp"
 while IFS= read -r folder; do
     [ -n "$folder" ] || continue
     mkdir -p "$root$folder"
@@ -47,15 +66,20 @@ while IFS= read -r folder; do
     mount -o remount,bind,ro "$root$folder"
 done <<<"$SHARE"
 
-# Accounts: root, and edge.
-grep -q '^sshd:' "$root/etc/passwd" || echo 'sshd:x:999:65534::/run/sshd:/usr/sbin/nologin' >>"$root/etc/passwd"
-if ! grep -q '^edge:' "$root/etc/passwd"; then
-    echo 'edge:x:4242:4242::/home/edge:/bin/bash' >>"$root/etc/passwd"
-    echo 'edge:x:4242:' >>"$root/etc/group"
-fi
-[ -n "$PASSWORD" ] || PASSWORD='*'
-sed -i '/^edge:/d' "$root/etc/shadow"
-echo "edge:$PASSWORD:19000:0:99999:7:::" >>"$root/etc/shadow"
+# Accounts: root, and edge. New files throughout: this machine's need not be writable to the root of a user's name spaces.
+fresh() {
+    rm -f "$root/etc/$1"
+    cat >"$root/etc/$1"
+}
+fresh passwd <<END
+root:x:0:0:root:/root:/bin/bash
+sshd:x:100:65534::/run/sshd:/usr/sbin/nologin
+nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
+edge:x:4242:4242::/home/edge:/bin/bash
+END
+fresh group <<<$'root:x:0:\ntty:x:5:\nshadow:x:42:\nedge:x:4242:\nnogroup:x:65534:'
+fresh shadow <<<$'root:*:19000:0:99999:7:::\nsshd:*:19000::::::\nedge:'"${PASSWORD:-*}:19000:0:99999:7:::"
+chmod 640 "$root/etc/shadow"
 mkdir -p "$root/home/edge"
 chown 4242:4242 "$root/home/edge"
 if [ -n "$SUDO" ]; then
@@ -70,20 +94,14 @@ chmod 600 "$root/etc/testbed/host_key"
 chmod 644 "$root/etc/testbed/authorized_keys"
 # 9.8 and later lock an address out after failed logins.
 [ -e "$root/usr/lib/openssh/sshd-session" ] && echo "PerSourcePenalties no" >>"$root/etc/testbed/sshd_config"
-echo "$NAME" >"$root/etc/hostname"
-printf '127.0.0.1 localhost\n127.0.1.1 %s\n' "$NAME" >"$root/etc/hosts"
-: >"$root/etc/environment"
-if [ ! -x "$root/usr/sbin/sshd" ]; then
-    cp -a "$UNPACKED/usr/sbin" "$UNPACKED/usr/lib" "$root/usr/"
-fi
+fresh hostname <<<"$NAME"
+fresh hosts <<<$'127.0.0.1 localhost\n127.0.1.1 '"$NAME"
+fresh environment </dev/null
 
-# The board that it seems to be. What it keeps over a reboot (nvpmodel's mode) is not overwritten.
-persona=$FOLDER/persona
+# What the board seems to be, as far as it is no matter of the disk.
 if [ -d "$persona" ]; then
     cp -a "$persona/sys/." "$root/sys/"
-    for folder in etc usr var run; do
-        [ -d "$persona/$folder" ] && cp -an "$persona/$folder/." "$root/$folder/"
-    done
+    [ ! -d "$persona/run" ] || cp -a "$persona/run/." "$root/run/"
     cp -a "$persona/proc" "$root/run/testbed/proc"
     for file in cpuinfo meminfo version sys/kernel/osrelease; do
         mount --bind "$root/run/testbed/proc/$file" "$root/proc/$file"

@@ -10,8 +10,8 @@ from testbed.programs import UNPACKED, MissingProgramError
 def clock_environment(file: Path) -> dict[str, str]:
     """The environment of logins whose processes read the wall clock that `file` tells, whenever they look.
 
-    The file holds `+0` (true), `+3650d` or `-10y` (off by so much), or `@2001-02-03 04:05:06` (running on from there when
-    a process starts). Monotonic clocks stay true, as they do on a device.
+    The file holds how much it is off, such as `+0`, `+3650d` or `-10y`, or from when on it runs in each process, such
+    as `@2001-02-03 04:05:06`. Monotonic clocks stay true, as they do on a device.
     """
     places = [*Path("/usr/lib").glob("*/faketime"), *UNPACKED.glob("usr/lib/*/faketime")]
     library = next((folder / "libfaketime.so.1" for folder in places if (folder / "libfaketime.so.1").exists()), None)

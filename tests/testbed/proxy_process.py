@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import select
 import socket
 import struct
@@ -15,6 +16,8 @@ UNDER_WAY = 16 << 20
 """Bytes in one direction of a connection that may be on the link; more stay with the sender."""
 QUEUE_S = 0.02
 """Time that may wait for a limited link; more stays with the sender."""
+PORTS = range(20000, 32000)
+"""As in sshd.py, and for the same reason."""
 LINGER_NOT = struct.pack("ii", 1, 0)
 
 
@@ -73,9 +76,10 @@ class Proxy:
 
     def __init__(self, control: socket.socket, target: tuple[str, int]) -> None:
         self.control, self.target = control, target
-        self.address = ("127.0.0.1", 0)
+        self.port = 0
         self.listener: socket.socket | None = None
-        self.listen()
+        while not self.port:
+            self.listen(random.choice(PORTS))
         self.links: list[Link] = []
         self.delay = self.rate = 0.0
         self.stalled = False
@@ -83,18 +87,22 @@ class Proxy:
         self.taken = 0
         self.cut: tuple[str, int, str] | None = None
 
-    def listen(self) -> None:
-        """On the same port each time."""
-        self.listener = socket.socket()
-        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind(self.address)
-        self.listener.listen(128)
-        self.address = self.listener.getsockname()
+    def listen(self, port: int) -> None:
+        """Does nothing if the port is taken."""
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+            listener.listen(128)
+        except OSError:
+            listener.close()
+        else:
+            self.listener, self.port = listener, port
 
     def command(self, word: str, *rest: str | float) -> list[int]:
         """One of proxy.py's."""
         if word == "port":
-            return [self.address[1]]
+            return [self.port]
         if word == "counts":
             return [self.counts["up"], self.counts["down"], self.taken, len(self.links)]
         if word == "shape":
@@ -109,7 +117,7 @@ class Proxy:
             self.listener.close()
             self.listener = None
         elif word == "allow" and not self.listener:
-            self.listen()
+            self.listen(self.port)
         elif word == "cut":
             direction, size, how = str(rest[0]), int(rest[1]), str(rest[2])
             self.cut = (direction, self.counts[direction] + size, how)

@@ -25,10 +25,10 @@ def test_it_is_a_machine_of_its_own(board: MakeBoard) -> None:
         "/home/edge",
         other.boot_id,
     ]
-    one.ssh("touch /run/lock/edgeprof.lease")
-    assert not Path("/run/lock/edgeprof.lease").exists()
-    assert one.path("/run/lock/edgeprof.lease").exists()
-    assert not other.path("/run/lock/edgeprof.lease").exists()
+    one.ssh("touch /run/lock/of-this-board")
+    assert not Path("/run/lock/of-this-board").exists()
+    assert one.path("/run/lock/of-this-board").exists()
+    assert not other.path("/run/lock/of-this-board").exists()
 
 
 def test_the_disk_outlives_a_power_cut_and_processes_do_not(board: MakeBoard) -> None:
@@ -159,7 +159,7 @@ def test_nothing_is_left(tmp_path: Path) -> None:
     with Board(tmp_path / "board") as device:
         device.ssh("setsid sleep 1000 > /dev/null 2>&1 < /dev/null &")
         pid = device.pid
-        interface = device.interface
+        interface = device.link.interface
         assert Path(f"/sys/class/net/{interface}").exists()
     assert not alive(pid)
     assert not Path(f"/sys/class/net/{interface}").exists()
@@ -168,7 +168,7 @@ def test_nothing_is_left(tmp_path: Path) -> None:
 
 def test_nothing_is_left_of_a_tester_that_was_killed(tmp_path: Path) -> None:
     program = "import sys, pathlib, time; from testbed.board import Board; b = Board(pathlib.Path(sys.argv[1])); "
-    program += "print(b.pid, b.interface, flush=True); time.sleep(100)"
+    program += "print(b.pid, b.link.interface, flush=True); time.sleep(100)"
     tester = subprocess.Popen(
         [sys.executable, "-c", program, str(tmp_path / "board")],
         stdout=subprocess.PIPE,

@@ -183,7 +183,7 @@ def test_a_silent_cut_stalls(proxy: Proxy) -> None:
 def test_a_server_that_is_not_there_resets(echo: Echo) -> None:
     port = echo.port
     echo.close()
-    with Proxy(port) as proxy, connect(proxy) as link, pytest.raises(ConnectionResetError):
+    with Proxy(port) as proxy, pytest.raises(ConnectionResetError), connect(proxy) as link:
         link.recv(1)
 
 

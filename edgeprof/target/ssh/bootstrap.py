@@ -23,12 +23,13 @@ _START = (
     'echo "workdir=$w"; mkdir -p "$w/blobs" || exit 21; : > "$w/blobs/.write" || exit 21; '
     "old=; p=; "
     't() { c="$1"; case "$c" in "~"/*) c="$HOME/${c#??}";; esac; f=$(command -v "$c" 2>/dev/null) || return 1; '
-    'v=$("$f" -c "import sys; print(\\"%d.%d\\" % sys.version_info[:2], sys.version_info >= (3, 8))" 2>/dev/null) '
-    '|| return 1; case "$v" in *True) p="$f";; *) old="$old ${v% *}"; return 1;; esac; }; '
+    'v=$("$f" -c "import sys; v = sys.version_info; print(\\"=\\" + sys.executable if v >= (3, 8) else '
+    '\\"%d.%d\\" % v[:2])" 2>/dev/null) || return 1; '
+    'case "$v" in =*) p="${v#=}"; : "${p:=$f}";; *) old="$old $v"; return 1;; esac; }; '
     'if [ -n "$2" ]; then t "$2"; else '
     'for n in 3 3.14 3.13 3.12 3.11 3.10 3.9 3.8; do t "python$n" && break; done; fi; '
     'if [ -z "$p" ]; then echo "old=$old"; exit 22; fi; '
-    'echo "python=$p"; a="$w/blobs/$4"; if [ -f "$a" ]; then :; else exit 23; fi; '
+    'echo "python=$p"; a="$w/blobs/$4"; if [ -f "$a" ]; then touch "$a"; else exit 23; fi; '
     'echo "agent=$a"; PYTHONUTF8=1; export PYTHONUTF8; exec "$p" "$a" serve --workdir "$w" --mark "$1"'
 )
 _TAKE = 'umask 077; cat > "$1.new" && mv -f "$1.new" "$1"'
@@ -44,9 +45,10 @@ class Place(NamedTuple):
     workdir: str
 
     def command(self, mode: str, mark: str, *more: str) -> list[str]:
-        """A mode of the agent as a command."""
-        asked = [self.python, self.agent, mode, "--workdir", self.workdir, "--mark", mark, *more]
-        return ["/usr/bin/env", "PYTHONUTF8=1", *asked]
+        """`receive` or `follow` as a command."""
+        # -S -E: these modes need the standard library alone, and start faster without what a site adds.
+        python = [self.python, "-S", "-E", "-X", "utf8"]
+        return [*python, self.agent, mode, "--workdir", self.workdir, "--mark", mark, *more]
 
 
 def start(link: Link, device: Device, program: bytes, sha: str, *, anew: bool = False) -> tuple[Stream, Place]:

@@ -17,7 +17,7 @@ from edgeprof.progress import Progress
 from edgeprof.records import Device
 from edgeprof.target.ssh.auth import log_in
 from edgeprof.target.ssh.config import Address, resolve
-from edgeprof.target.ssh.errors import linked
+from edgeprof.target.ssh.errors import linked, printable
 from edgeprof.target.ssh.hostkeys import HostKeys, UnknownHostKeyError
 
 KEEPALIVE_S = 15
@@ -191,8 +191,8 @@ class Stream:
     @property
     def stderr(self) -> str:
         """The last that it said there, printable."""
-        text = self._stderr.decode("utf-8", "replace")
-        return "\n".join("".join(c if c.isprintable() else " " for c in line) for line in text.splitlines()).strip()
+        lines = self._stderr.decode("utf-8", "replace").splitlines()
+        return "\n".join(printable(line) for line in lines).strip()
 
     def write(self, data: bytes | memoryview) -> None:
         """Hand over all of it.
@@ -232,14 +232,14 @@ class Stream:
                 raise self._ended()
 
     def ready(self) -> bool:
-        """Whether `read_line` would not wait."""
-        if b"\n" in self._pending:
-            return True
-        channel = self._channel
-        return bool(channel.recv_ready() or channel.recv_stderr_ready() or channel.eof_received or channel.closed)
+        """Whether `read_line` would not wait: a whole line is there, or there will be none."""
+        while b"\n" not in self._pending:
+            if not self._take():
+                return self._over()
+        return True
 
     def wait(self, seconds: float) -> bool:
-        """Wait for something to read, or for the end; whether there is."""
+        """Wait for a line, or for the end; whether `read_line` would not wait now."""
         if not self.ready():
             select.select([self._channel], [], [], seconds)
         return self.ready()
@@ -274,28 +274,37 @@ class Stream:
         Raises:
             LinkError: nothing came until the deadline.
         """
-        channel = self._channel
         while True:
             try:
-                if channel.recv_stderr_ready():
-                    self._stderr += channel.recv_stderr(1 << 16)
-                    del self._stderr[:-STDERR_BYTES]
-                if channel.recv_ready():
-                    data = channel.recv(1 << 18)
-                    self._pending += data
-                    if data:
-                        return True
-                if (channel.eof_received or channel.closed) and not (
-                    channel.recv_ready() or channel.recv_stderr_ready()
-                ):
+                if self._take():
+                    return True
+                if self._over():
                     return False
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise LinkError("nothing came in time", where=self._device)
                 # A time limit beside: an event could slip in between the look and the wait.
-                select.select([channel], [], [], min(left, 5.0))
+                select.select([self._channel], [], [], min(left, 5.0))
             except (OSError, EOFError, paramiko.SSHException) as error:
                 raise linked(error, self._device, self._address) from error
+
+    def _take(self) -> bool:
+        """Take in what has come on both outputs; whether anything came on the first."""
+        channel = self._channel
+        if channel.recv_stderr_ready():
+            self._stderr += channel.recv_stderr(1 << 16)
+            del self._stderr[:-STDERR_BYTES]
+        if not channel.recv_ready():
+            return False
+        data = channel.recv(1 << 18)
+        self._pending += data
+        return bool(data)
+
+    def _over(self) -> bool:
+        """Whether nothing more will come."""
+        channel = self._channel
+        ended = bool(channel.eof_received or channel.closed)
+        return ended and not (channel.recv_ready() or channel.recv_stderr_ready())
 
     def _ended(self) -> LinkError:
         """Why there is no further line."""

@@ -1,0 +1,217 @@
+"""The main job, and profiling alone, on several boards at once: made once, measured on each, told side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgeprof import measure as measuring
+from edgeprof.errors import UsageError
+from edgeprof.pipeline.boards import At, Boards
+from edgeprof.pipeline.make import export, exporters, train
+from edgeprof.pipeline.read import Outcome
+from edgeprof.pipeline.run import _profile, _take_up, measured, new_run
+from edgeprof.progress import Progress
+from edgeprof.records import Artifact, Device, Failure, Method, Run, digest
+from edgeprof.records.derived import Fleet
+from edgeprof.store import Store
+from edgeprof.suite import Suite
+
+
+@dataclasses.dataclass(frozen=True)
+class FleetOutcome:
+    """What a fleet came to: the boards that have a ranking, in the order asked for, and those that have none.
+
+    The raw measurements of the boards are not kept: they lie in the store.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    failures: tuple[Failure, ...]
+
+    @property
+    def answer(self) -> Fleet:
+        """As one record."""
+        return Fleet(rankings=tuple(one.ranking for one in self.outcomes), failures=self.failures)
+
+
+def run(
+    suite: Suite,
+    store: Store,
+    devices: Sequence[Device],
+    *,
+    training: str | None = None,
+    asked: Sequence[str] | None = None,
+    method: Method | None = None,
+    per_op: bool = False,
+    fresh: bool = False,
+    wait_s: float = 0.0,
+    progress: Progress,
+) -> FleetOutcome:
+    """Reach all boards, train and export once for those that answer, then profile on all of them at once.
+
+    Arguments as for `pipeline.run`. A board that cannot be reached, or is lost later, is a Failure in the outcome; its
+    run stays unfinished and is taken up next time.
+
+    Raises:
+        EdgeprofError: no board can be reached; nothing was trained. Or nothing can be made to measure.
+    """
+    recipe = suite.training(training or suite.default_training())
+    wanted = {device.name: exporters(suite, asked, device) for device in devices}
+    method = method or Method()
+    suite_sha = suite.sha()
+
+    def reach(at: At) -> Run:
+        found = measuring.facts(at.connection, full=False)
+        measuring.bound_cores(at.device, found)
+        plan = digest("run", recipe, wanted[at.device.name], at.device, method, per_op)
+        return _take_up(at.store, at.device.name, plan, fresh, at.progress) or new_run(
+            at.store, at.device, method, plan, found, training=recipe.name, suite_sha=suite_sha
+        )
+
+    with Boards(store.root, devices, progress) as boards:
+        runs = boards.reach(reach)
+        union = {exporter.name: exporter for name in runs for exporter in wanted[name]}
+        trained, failures = train(store, recipe, boards.progress)
+        artifacts, more = export(store, trained, list(union.values()), boards.progress)
+
+        def measure(at: At) -> Outcome:
+            mine = {exporter.name for exporter in wanted[at.device.name]}
+            outcome = measured(
+                at.store,
+                runs[at.device.name],
+                [one for one in artifacts if one.exporter in mine],
+                [one for one in (*failures, *more) if one.identity.exporter is None or one.identity.exporter in mine],
+                at.device,
+                at.connection,
+                per_op=per_op,
+                wait_s=wait_s,
+                progress=at.progress,
+            )
+            return _light(outcome)
+
+        found = boards.measure(measure)
+        return FleetOutcome(tuple(found.values()), tuple(boards.failures))
+
+
+def profile_exported(
+    suite: Suite,
+    store: Store,
+    training: str | None,
+    devices: Sequence[Device],
+    *,
+    asked: Sequence[str] | None = None,
+    method: Method | None = None,
+    per_op: bool = False,
+    fresh: bool = False,
+    wait_s: float = 0.0,
+    progress: Progress,
+) -> FleetOutcome:
+    """Profile on several boards what is exported for a training, on each what its exporters made.
+
+    Arguments as for `pipeline.profile_exported`.
+
+    Raises:
+        UsageError: nothing is exported for it that any of the boards measures.
+        EdgeprofError: no board can be reached.
+    """
+    name = training or suite.default_training()
+    suite.training(name)
+    wanted = {device.name: {one.name for one in exporters(suite, asked, device)} for device in devices}
+    artifacts = [one for one in store.all(Artifact.KIND, Artifact) if one.training == name]
+    if not any(one.exporter in set().union(*wanted.values()) for one in artifacts):
+        raise UsageError(
+            f"nothing is exported for the training {name!r}", hint=f"first: edgeprof export --training {name}"
+        )
+    suite_sha = suite.sha()
+
+    def measure(at: At) -> Outcome:
+        mine = [one for one in artifacts if one.exporter in wanted[at.device.name]]
+        if not mine:
+            raise UsageError(
+                f"nothing is exported for it: its exporters are {', '.join(sorted(wanted[at.device.name]))}",
+                where=at.device.name,
+                hint=f"first: edgeprof export --training {name}",
+            )
+        outcome = _profile(
+            at.store,
+            mine,
+            at.device,
+            at.connection,
+            failures=(),
+            training=name,
+            suite_sha=suite_sha,
+            method=method,
+            per_op=per_op,
+            fresh=fresh,
+            wait_s=wait_s,
+            progress=at.progress,
+        )
+        return _light(outcome)
+
+    with Boards(store.root, devices, progress) as boards:
+        boards.reach(_greet)
+        found = boards.measure(measure)
+        return FleetOutcome(tuple(found.values()), tuple(boards.failures))
+
+
+def profile_files(
+    store: Store,
+    paths: Sequence[Path],
+    devices: Sequence[Device],
+    *,
+    shapes: Sequence[str] = (),
+    inputs: Path | None = None,
+    method: Method | None = None,
+    per_op: bool = False,
+    fresh: bool = False,
+    wait_s: float = 0.0,
+    progress: Progress,
+) -> FleetOutcome:
+    """Profile ready files on several boards; each board opens them itself, as its runtime may not know them all.
+
+    Arguments as for `pipeline.profile_files`.
+
+    Raises:
+        UsageError: a file is missing, none can be used, or the shapes or inputs do not fit them; nothing is measured.
+        EdgeprofError: no board can be reached.
+    """
+    asked = measuring.shapes(shapes)
+    given = None if inputs is None else measuring.read_inputs(inputs)
+    files = measuring.present(paths)
+
+    def measure(at: At) -> Outcome:
+        at.connection.hold(f"edgeprof profile on {at.device.name}", "", wait_s)
+        at.connection.provide(measuring.formats(files))
+        artifacts, failures = measuring.ready(
+            at.store, files, at.device, at.connection, at.progress, shapes=asked, given=given
+        )
+        outcome = _profile(
+            at.store,
+            artifacts,
+            at.device,
+            at.connection,
+            failures=failures,
+            training=None,
+            suite_sha=None,
+            method=method,
+            per_op=per_op,
+            fresh=fresh,
+            wait_s=wait_s,
+            progress=at.progress,
+        )
+        return _light(outcome)
+
+    with Boards(store.root, devices, progress) as boards:
+        boards.reach(_greet)
+        found = boards.measure(measure)
+        return FleetOutcome(tuple(found.values()), tuple(boards.failures))
+
+
+def _greet(at: At) -> None:
+    measuring.bound_cores(at.device, measuring.facts(at.connection, full=False))
+
+
+def _light(outcome: Outcome) -> Outcome:
+    """Without the raw samples: those of all boards together would not be light."""
+    return dataclasses.replace(outcome, measurements=())
