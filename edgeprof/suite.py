@@ -207,6 +207,19 @@ def load(path: Path, kind: type[R]) -> R:
     return record
 
 
+def check_device(device: Device) -> None:
+    """Whether a device can have a file.
+
+    Raises:
+        SuiteError: its name or a key of it cannot stand there.
+    """
+    if not NAME.fullmatch(device.name):
+        raise SuiteError(f"{device.name!r} cannot be a name", hint="letters, digits, '.', '_' and '-', at most 64")
+    if device.name == ALL_DEVICES:
+        raise SuiteError(f"{device.name!r} cannot be a name: as --device it means every one", hint="choose another")
+    _check_device(device, f"devices/{device.name}.toml")
+
+
 def write_device(root: Path, device: Device) -> Path:
     """Write `devices/NAME.toml` with what differs from the defaults, whole or not at all; returns its path.
 
@@ -222,11 +235,7 @@ def write_device(root: Path, device: Device) -> Path:
         if key == "threads" and tuple(value) == (1, "all"):
             continue
         lines.append(f"{key} = {json.dumps(value, ensure_ascii=False)}\n")
-    _check_device(device, str(path))
-    if not NAME.fullmatch(device.name):
-        raise SuiteError(
-            f"{device.name!r} cannot be a name", where=str(path), hint="letters, digits, '.', '_' and '-', at most 64"
-        )
+    check_device(device)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, new = tempfile.mkstemp(dir=path.parent, prefix=".new-")
@@ -390,6 +399,8 @@ def _check_device(device: Device, path: str) -> None:
     for key in ("workdir", "lease"):
         value = getattr(device, key)
         _require(value is None or (bool(value.strip()) and value.isprintable()), f"{key} is no path", path)
+        other = value is not None and value.startswith("~") and not value.startswith("~/")
+        _require(not other, f"{key} = {value!r}: of what begins with ~ only ~/ is understood", path)
     _require(
         device.host is None or bool(re.fullmatch(r"[^\s\0-\x1f@-][^\s\0-\x1f@]*", device.host)),
         f"host = {device.host!r} is no host",

@@ -1,4 +1,4 @@
-"""The device's `receive` as a process of its own, and a stream to it as the link gives one."""
+"""The agent that takes files, as a process of its own, and a stream to it as the link gives one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Pipes:
             atexit.register(program.unlink)
         self.process = subprocess.Popen(
             # Nothing but the standard library, as on a board.
-            [sys.executable, "-I", "-S", str(program), "receive", "--workdir", str(workdir)],
+            [sys.executable, "-I", "-S", str(program), "serve", "--workdir", str(workdir)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,

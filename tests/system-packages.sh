@@ -1,7 +1,8 @@
 #!/bin/sh
 # What the tests need of the system. Installed where this user may, named otherwise:
 #   a browser                              for the report
-#   sshd, sftp-server, tcsh, libfaketime   only unpacked into a cache, so that no service is ever started
+#   sshd, sftp-server, libfaketime         only unpacked into a cache, so that no service is ever started
+#   busybox, fish, tcsh, zsh               the same: login shells of boards
 #   ip                                     for the links of boards in name spaces
 #   mmdebstrap                             for boards with other userlands (slow tests), where this is root
 cache=${EDGEPROF_TEST_CACHE:-$HOME/.cache/edgeprof-tests}
@@ -47,8 +48,8 @@ browser() {
 }
 
 unpacked_all() {
-    for name in sshd sftp-server tcsh libfaketime.so.1; do
-        found=$(find /usr/sbin /usr/bin /usr/lib/openssh /usr/lib/*/faketime "$unpacked" -name $name 2>/dev/null | head -1)
+    for name in sshd sftp-server libfaketime.so.1 busybox fish tcsh zsh; do
+        found=$(find /usr/sbin /usr/bin /bin /usr/lib/openssh /usr/lib/*/faketime "$unpacked" -name $name 2>/dev/null | head -1)
         [ -n "$found" ] || return 1
     done
 }
@@ -61,8 +62,9 @@ ssh_user() {
 
 browser || missing "a Chromium browser" "apt-get install chromium, or name one: EDGEPROF_CHROMIUM=/path/to/chrome make test"
 have ssh && have ssh-keygen || install openssh-client || missing ssh "apt-get install openssh-client"
-unpacked_all || unpack openssh-server openssh-sftp-server libwrap0 tcsh libfaketime && ssh_user ||
-    missing "sshd, tcsh and libfaketime" "apt-get install openssh-server tcsh libfaketime"
+unpacked_all ||
+    unpack openssh-server openssh-sftp-server libwrap0 libfaketime busybox fish libpcre2-32-0 tcsh zsh && ssh_user ||
+    missing "sshd, libfaketime and shells" "apt-get install openssh-server libfaketime busybox fish tcsh zsh"
 have ip || install iproute2 || missing ip "apt-get install iproute2"
 if [ "$(id -u)" = 0 ] && have apt-get; then
     have mmdebstrap || install --no-install-recommends mmdebstrap ||

@@ -1,6 +1,7 @@
 """Files that the host sends, kept in `workdir/blobs` under their sha256: nothing bears that name before it was hashed.
 
-The wire of `receive`, host to device on `source`, device to host, one JSON object a line, on `out`:
+The wire after the call {"call": "receive"}, host to device on `source`, device to host, one JSON object a line, on
+`out`:
 
     host    {"files": [["<sha>", size], ...], "fence": int|null, "lease": folder|null}
     device  {"event": "have", "offsets": {"<sha>": bytes}, "whole": bool, "free_bytes": N}
@@ -10,8 +11,9 @@ The wire of `receive`, host to device on `source`, device to host, one JSON obje
 Only files of which something is there have an offset, equal to the size where the file is whole and was hashed just
 now; all of them are when `whole`, and then none is named. A long list may be asked for by the sha256 of its JSON,
 {"known": "<sha>", "fence", "lease"}; the device answers {"event": "unknown"} unless it took in that list before.
-Several lists may follow one another. {"event": "refused", ...} ends it at any moment; so does the end of `source`:
-what is there of a file then stays as `<sha>.part` and is continued the next time.
+Several lists may follow one another; {"end": true} is the last. {"event": "refused", ...} ends it at any moment, and
+the agent with it, for nobody knows what is still under way; so does the end of `source`: what is there of a file then
+stays as `<sha>.part` and is continued the next time.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import json
 import os
 import signal
 import stat
-from typing import Any, Callable, Dict, List, NamedTuple, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from .only import only
 from .refusal import Refused, refused
@@ -49,8 +51,14 @@ class Wanted(NamedTuple):
     size: int
 
 
-def receive(workdir: str, source_fd: int, out_fd: int) -> int:
-    """Take in what the host sends until it closes `source_fd`; returns the exit status. See the wire above."""
+def receive(workdir: str, source_fd: int, out_fd: int, read: bytes = b"") -> Optional[bytes]:
+    """Take in what the host sends. See the wire above.
+
+    Args:
+        read: what has been read from `source_fd` already.
+
+    Returns: what was read beyond its end; None when it broke off, so that nothing sensible can follow.
+    """
 
     def tell(event: Dict[str, Any]) -> None:
         data = (json.dumps(event, separators=(",", ":")) + "\n").encode()
@@ -61,7 +69,9 @@ def receive(workdir: str, source_fd: int, out_fd: int) -> int:
         try:
             before = signal.signal(signal.SIGTERM, _replaced)
             try:
-                _Receiver(blobs_folder(workdir), Source(source_fd), tell).run()
+                source = Source(source_fd, read)
+                _Receiver(blobs_folder(workdir), source, tell).run()
+                return source.rest()
             finally:
                 signal.signal(signal.SIGTERM, before)
         except Refused as error:
@@ -70,7 +80,7 @@ def receive(workdir: str, source_fd: int, out_fd: int) -> int:
             raise
         except OSError as error:
             tell(refused(error, "the files cannot be taken in").event())
-    return 0
+    return None
 
 
 class _Receiver:
@@ -82,7 +92,10 @@ class _Receiver:
     def run(self) -> None:
         with only(os.path.join(self.folder, RECEIVER)):
             while True:
-                self.take(self.asked(_object(self.source.line(LIST_BYTES))))
+                line = _object(self.source.line(LIST_BYTES))
+                if line.get("end"):
+                    return
+                self.take(self.asked(line))
 
     def asked(self, line: Dict[str, Any]) -> List[Wanted]:
         """The list that the host asks for, by itself or by its sha256."""

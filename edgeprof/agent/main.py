@@ -1,7 +1,7 @@
 """The agent's commands.
 
 `serve` speaks JSON lines with the host and ends with its stdin; `session` is the same detached, its calls and events in
-files; `follow` relays between a host and a session; `receive` takes files; `worker` is one process round.
+files; `follow` relays between a host and a session; `worker` is one process round.
 
 Calls, one JSON object a line: `{"call": "hello"}`, `{"call": "facts", "sites", "full", "now", "state"}`,
 `{"call": "inspect", "format", "files", "precision", "site", "timeout_s"}` (answered by `inspected` or `failed`),
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .supervisor import Supervisor
 
 PROTOCOL = 3
-USAGE = "usage: agent serve|session|follow|receive|worker [--workdir DIR] [--session NAME] [--mark LINE]\n"
+USAGE = "usage: agent serve|session|follow|worker [--workdir DIR] [--session NAME] [--mark LINE]\n"
 
 # Calls that the supervisor carries out by the method of the same name -> what they are about.
 CALLS = {
@@ -52,10 +52,6 @@ def main(arguments: Optional[List[str]] = None, program: Optional[str] = None) -
         os.write(1, b"\n" + options["--mark"].encode() + b"\n")
     if mode == "serve":
         return serve(program, workdir)
-    if mode == "receive" and workdir:
-        from .blobs import receive
-
-        return receive(workdir, 0, 1)
     if mode == "follow" and workdir and session:
         from .follow import follow
 
@@ -93,7 +89,14 @@ def serve(program: str, workdir: Optional[str] = None) -> int:
     try:
         while True:
             line = host.next()
-            if line is not None:
+            if line is not None and workdir is not None and is_receive(line):
+                from .blobs import receive
+
+                rest = receive(workdir, 0, out, host.unread())
+                if rest is None:
+                    return 0
+                host.read_back(rest)
+            elif line is not None:
                 answer(line, supervisor, program, workdir)
             elif host.closed:
                 return 0
@@ -101,6 +104,14 @@ def serve(program: str, workdir: Optional[str] = None) -> int:
                 host.fill()
     except HostGoneError:
         return 0
+
+
+def is_receive(line: bytes) -> bool:
+    """Whether a call says that files follow on the same descriptor (`blobs.py`)."""
+    try:
+        return bool(json.loads(line)["call"] == "receive")
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def answer(line: bytes, supervisor: Supervisor, program: str, workdir: Optional[str] = None) -> None:

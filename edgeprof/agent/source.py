@@ -17,13 +17,22 @@ class SourceEndedError(Exception):
 
 
 class Source:
-    """Reads a descriptor into one buffer that is used again and again."""
+    """Reads a descriptor into one buffer that is used again and again.
 
-    def __init__(self, descriptor: int) -> None:
+    Args:
+        read: what has been read from it already.
+    """
+
+    def __init__(self, descriptor: int, read: bytes = b"") -> None:
         self._descriptor = descriptor
-        self._buffer = memoryview(bytearray(BLOCK))
+        self._buffer = memoryview(bytearray(max(BLOCK, len(read))))
+        self._buffer[: len(read)] = read
         self._begin = 0
-        self._end = 0
+        self._end = len(read)
+
+    def rest(self) -> bytes:
+        """What was read and not used."""
+        return bytes(self._buffer[self._begin : self._end])
 
     def line(self, limit: int) -> bytes:
         """The next line without its newline.

@@ -70,6 +70,16 @@ class Lines(Host):
         """The next whole line, if one has arrived."""
         return self._lines.pop(0) if self._lines else None
 
+    def unread(self) -> bytes:
+        """All that was read and not given out, for somebody else to read on; `read_back` returns it."""
+        data = b"".join(line + b"\n" for line in self._lines) + self._pending
+        self._lines, self._pending = [], b""
+        return data
+
+    def read_back(self, data: bytes) -> None:
+        """Begin with this, before what comes from the descriptor."""
+        *self._lines, self._pending = data.split(b"\n")
+
 
 class Supervisor:
     """Carries out plans.

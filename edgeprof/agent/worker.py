@@ -52,6 +52,7 @@ def main() -> None:
 
     spec = json.loads(sys.stdin.readline())
     die_with(int(spec["parent"]))
+    die_first()
     # A crash is told by the exit status; a core file would only fill the board's disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     try:
@@ -78,6 +79,15 @@ def die_with(parent: int) -> None:
         pass  # a libc without it: the supervisor's own kill remains
     if os.getppid() != parent:  # it died before we asked
         os._exit(1)
+
+
+def die_first() -> None:
+    """Have the kernel, when memory runs out, kill this process and not the agent that watches it."""
+    try:
+        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+            file.write("1000")
+    except OSError:
+        pass  # where there is none, the kernel goes by size, which is this process's too
 
 
 def inspect(spec: Dict[str, Any], phase: Callable[[str], None]) -> Dict[str, Any]:

@@ -55,7 +55,8 @@ def err() -> Console:
 
 def say(text: str) -> None:
     """One line for people, on stderr, exactly as it is (no markup)."""
-    print(text, file=sys.stderr, flush=True)
+    sys.stderr.write(text + "\n")  # in one piece: `print` would write the end of the line by itself
+    sys.stderr.flush()
 
 
 def print_json(value: Any) -> None:
@@ -233,13 +234,20 @@ class _Clock:
 
 
 class LiveProgress:
-    """Bars on a terminal."""
+    """Bars on a terminal. A stage of one of several devices ("pi: profile") takes the place of the device's last."""
+
+    EVERY_S = 0.1
 
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
         self._tasks: dict[str, tuple[TaskID, _Clock]] = {}
+        self._over: dict[str, TaskID] = {}
+        self._drawn = 0.0
 
     def start(self, stage: str, total: float) -> None:
+        device, _, _ = stage.rpartition(": ")
+        if device in self._over:
+            self._bars.remove_task(self._over.pop(device))
         task = self._bars.add_task(stage, total=total, detail="", left="")
         self._tasks[stage] = (task, _Clock(total))
         self._bars.refresh()
@@ -254,13 +262,20 @@ class LiveProgress:
         if stage in self._tasks:
             task, clock = self._tasks[stage]
             clock.done += done
-            self._bars.update(task, advance=done, detail=_plain(detail), left=clock.left(), refresh=True)
+            self._bars.update(task, advance=done, detail=_plain(detail), left=clock.left())
+            now = time.monotonic()
+            if now - self._drawn >= self.EVERY_S:  # many devices at once tell more than anybody sees
+                self._drawn = now
+                self._bars.refresh()
 
     def finish(self, stage: str) -> None:
         if stage in self._tasks:
             task, _ = self._tasks.pop(stage)
             self._bars.update(task, detail="", left="", refresh=True)
             self._bars.stop_task(task)
+            device, _, _ = stage.rpartition(": ")
+            if device:
+                self._over[device] = task
 
     def note(self, text: str) -> None:
         self._bars.console.print(_plain(text))
@@ -274,13 +289,13 @@ class LiveProgress:
 
 
 class PlainProgress:
-    """Lines for logs: at most one every few seconds, and the last of each stage."""
+    """Lines for logs: of each stage at most one every few seconds, and its last."""
 
     EVERY_S = 5.0
 
     def __init__(self) -> None:
         self._clocks: dict[str, _Clock] = {}
-        self._last = 0.0
+        self._last: dict[str, float] = {}
 
     def start(self, stage: str, total: float) -> None:
         self._clocks[stage] = _Clock(total)
@@ -297,8 +312,8 @@ class PlainProgress:
             return
         clock.done += done
         now = time.monotonic()
-        if now - self._last >= self.EVERY_S or clock.done >= clock.total:
-            self._last = now
+        if now - self._last.get(stage, 0.0) >= self.EVERY_S or clock.done >= clock.total:
+            self._last[stage] = now
             left = clock.left()
             say(f"{stage}: {clock.done:g}/{clock.total:g}" + (f", {left}" if left else "") + f"  {detail}")
 

@@ -60,22 +60,24 @@ def add(
     from edgeprof.cli import device_lines
 
     options: Options = context.obj
-    root = _suite_to_write(options)
     board = _board(name, address, key_file, password_env, python, workdir, provision)
+    suite.check_device(board)
+    root = _suite_to_write(options)
     board = msgspec.structs.replace(board, known_hosts=str(root / "devices" / "known_hosts"))
     _check_taken(root, board, force)
     store = options.store()
     with console.progress() as progress:
-        seen = pipeline.presented(board, progress)
-    if not seen.known:
-        # Written already, so that `edgeprof device trust NAME` knows whom it is about.
-        if _decided(seen, board, fingerprint, root, written=True) is None:
-            suite.write_device(root, _plain(board))
-            raise _untrusted(seen, board)
-        pipeline.accept(board, seen)
-    elif fingerprint is not None and fingerprint != seen.fingerprint:
-        raise _other_key(seen, board, fingerprint)
-    with console.progress() as progress:
+        expected = fingerprint
+        while not (seen := pipeline.presented(board, progress)).known:
+            other = seen.jump and expected not in (None, seen.fingerprint)
+            if other or _decided(seen, board, expected) is None:
+                # Written already, so that `edgeprof device trust NAME` knows whom it is about.
+                suite.write_device(root, _plain(board))
+                raise _untrusted(seen, board)
+            pipeline.accept(board, seen)
+            expected = None if seen.jump else expected
+        if expected not in (None, seen.fingerprint):
+            raise _other_key(seen, board, str(expected))
         facts = pipeline.probe(store, board, progress)
     path = suite.write_device(root, msgspec.structs.replace(_plain(board), **_described(facts)))
     if as_json:
@@ -106,14 +108,15 @@ def trust(context: typer.Context, name: Name, fingerprint: Fingerprint = None, a
     suite = options.suite()
     board = suite.device(name)
     with console.progress() as progress:
-        seen = pipeline.presented(board, progress)
-        if fingerprint is not None and fingerprint != seen.fingerprint:
-            raise _other_key(seen, board, fingerprint)
         file: Path | None = None
-        if not seen.known:
-            if _decided(seen, board, fingerprint, suite.root) is None:
+        while not (seen := pipeline.presented(board, progress)).known:
+            if _decided(seen, board, fingerprint) is None:
                 raise _untrusted(seen, board)
             file = pipeline.accept(board, seen)
+            if not seen.jump or fingerprint is not None:
+                break
+        if fingerprint not in (None, seen.fingerprint):
+            raise _other_key(seen, board, str(fingerprint))
     if as_json:
         written = None if file is None else str(file)
         console.print_json(
@@ -128,7 +131,10 @@ def trust(context: typer.Context, name: Name, fingerprint: Fingerprint = None, a
     elif file is None:
         print(f"{name}: {seen.kind} {seen.fingerprint} was trusted already")
     else:
-        print(f"{name}: {seen.kind} {seen.fingerprint} is trusted now, in {console.shown_path(file)}")
+        whose = f"jump host {seen.host}" if seen.jump else name
+        print(f"{whose}: {seen.kind} {seen.fingerprint} is trusted now, in {console.shown_path(file)}")
+    if seen.jump:
+        console.say(f"next, the key of {name} itself: edgeprof device trust {name}")
 
 
 @device_app.command(epilog="Example: `edgeprof device probe localhost --json`")
@@ -224,7 +230,7 @@ def _board(
         host=found["host"].strip("[]"),
         user=found["user"],
         port=int(found["port"]) if found["port"] else None,
-        key_file=None if key_file is None else str(key_file),
+        key_file=None if key_file is None else str(key_file.expanduser().absolute()),
         password_env=password_env,
         python=python,
         workdir=workdir,
@@ -248,31 +254,35 @@ def _check_taken(root: Path, board: Device, force: bool) -> None:
         )
 
 
-def _decided(seen: Presented, board: Device, fingerprint: str | None, root: Path, written: bool = False) -> bool | None:
+def _decided(seen: Presented, board: Device, fingerprint: str | None) -> bool | None:
     """Whether a person, or the script that a person wrote, takes the key for the board's; None: nobody said so."""
     if fingerprint is not None:
         if fingerprint != seen.fingerprint:
             raise _other_key(seen, board, fingerprint)
         return True
-    console.say(
-        f"{board.name} ({board.host}) presents the host key {seen.kind} {seen.fingerprint}, which is not known yet."
-    )
-    console.say("  compare it on the board: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub")
-    return True if console.asked_yes("Is it the board's key?") else None
+    who = f"the jump host {seen.host}, on the way to {board.name}," if seen.jump else f"{board.name} ({board.host})"
+    console.say(f"{who} presents the host key {seen.kind} {seen.fingerprint}, which is not known yet.")
+    family = next((name for name in ("ed25519", "ecdsa", "rsa") if name in seen.kind), "*")
+    console.say(f"  compare it there: ssh-keygen -lf /etc/ssh/ssh_host_{family}_key.pub")
+    return True if console.asked_yes(f"Is it the {'jump host' if seen.jump else 'board'}'s key?") else None
 
 
 def _untrusted(seen: Presented, board: Device) -> DeviceError:
     return DeviceError(
-        f"the host key is not known: {seen.kind} {seen.fingerprint}",
+        f"the host key{_of_jump(seen)} is not known: {seen.kind} {seen.fingerprint}",
         where=board.name,
-        hint=f"compare it on the board, then: edgeprof device trust {board.name}"
+        hint=f"compare it there, then: edgeprof device trust {board.name}"
         f" (in scripts: edgeprof device trust {board.name} --fingerprint {seen.fingerprint})",
     )
 
 
+def _of_jump(seen: Presented) -> str:
+    return f" of the jump host {seen.host}" if seen.jump else ""
+
+
 def _other_key(seen: Presented, board: Device, fingerprint: str) -> DeviceError:
     return DeviceError(
-        f"the host key is not the expected one: it is {seen.fingerprint}, expected is {fingerprint}",
+        f"the host key{_of_jump(seen)} is not the expected one: it is {seen.fingerprint}, expected is {fingerprint}",
         where=board.name,
         hint="either the expectation is wrong, or this is not the board you think it is; nothing was stored",
     )

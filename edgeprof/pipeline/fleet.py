@@ -11,9 +11,9 @@ from edgeprof.errors import UsageError
 from edgeprof.pipeline.boards import At, Boards
 from edgeprof.pipeline.make import export, exporters, train
 from edgeprof.pipeline.read import Outcome
-from edgeprof.pipeline.run import _profile, _take_up, measured, new_run
+from edgeprof.pipeline.run import measured, new_run, plan_sha, profile_on, take_up
 from edgeprof.progress import Progress
-from edgeprof.records import Artifact, Device, Failure, Method, Run, digest
+from edgeprof.records import Artifact, Device, Failure, Method, Run
 from edgeprof.records.derived import Fleet
 from edgeprof.store import Store
 from edgeprof.suite import Suite
@@ -64,8 +64,8 @@ def run(
     def reach(at: At) -> Run:
         found = measuring.facts(at.connection, full=False)
         measuring.bound_cores(at.device, found)
-        plan = digest("run", recipe, wanted[at.device.name], at.device, method, per_op)
-        return _take_up(at.store, at.device.name, plan, fresh, at.progress) or new_run(
+        plan = plan_sha(recipe, wanted[at.device.name], at.device, method, per_op)
+        return take_up(at.store, at.device.name, plan, fresh, at.progress) or new_run(
             at.store, at.device, method, plan, found, training=recipe.name, suite_sha=suite_sha
         )
 
@@ -133,7 +133,7 @@ def profile_exported(
                 where=at.device.name,
                 hint=f"first: edgeprof export --training {name}",
             )
-        outcome = _profile(
+        outcome = profile_on(
             at.store,
             mine,
             at.device,
@@ -186,7 +186,7 @@ def profile_files(
         artifacts, failures = measuring.ready(
             at.store, files, at.device, at.connection, at.progress, shapes=asked, given=given
         )
-        outcome = _profile(
+        outcome = profile_on(
             at.store,
             artifacts,
             at.device,

@@ -15,7 +15,7 @@ from edgeprof.errors import UsageError
 from edgeprof.pipeline.make import export, exporters, train
 from edgeprof.pipeline.read import Outcome, assemble
 from edgeprof.progress import Progress
-from edgeprof.records import Artifact, Device, DeviceFacts, Failure, Method, Run, digest
+from edgeprof.records import Artifact, Device, DeviceFacts, Exporter, Failure, Method, Run, Training, digest
 from edgeprof.store import Store
 from edgeprof.suite import Suite
 from edgeprof.target import Connection
@@ -51,8 +51,8 @@ def run(
         # Before hours of training: can the device be reached at all?
         found = measuring.facts(connection, full=False)
         measuring.bound_cores(board, found)
-        plan = digest("run", recipe, wanted, board, method, per_op)
-        this = _take_up(store, board.name, plan, fresh, progress)
+        plan = plan_sha(recipe, wanted, board, method, per_op)
+        this = take_up(store, board.name, plan, fresh, progress)
         if this is None:
             this = new_run(store, board, method, plan, found, training=recipe.name, suite_sha=suite.sha())
         trained, failures = train(store, recipe, progress)
@@ -86,7 +86,7 @@ def profile(
 ) -> Outcome:
     """Profile files that exist already: exported ones, or ready files that a user brings."""
     with target.connect(device, store, progress) as connection:
-        return _profile(
+        return profile_on(
             store,
             artifacts,
             device,
@@ -102,7 +102,7 @@ def profile(
         )
 
 
-def _profile(
+def profile_on(
     store: Store,
     artifacts: Sequence[Artifact],
     device: Device,
@@ -117,13 +117,14 @@ def _profile(
     wait_s: float,
     progress: Progress,
 ) -> Outcome:
+    """`profile` over a connection that stands."""
     method = method or Method()
     found = measuring.facts(connection, full=False)
     measuring.bound_cores(device, found)
     # Other inputs, and other names for the same bytes, are another plan.
     files = sorted((one.artifact_sha, one.samples_sha or "", one.identity.label()) for one in artifacts)
     plan = digest("profile", files, device, method, per_op)
-    this = _take_up(store, device.name, plan, fresh, progress)
+    this = take_up(store, device.name, plan, fresh, progress)
     if this is None:
         this = new_run(store, device, method, plan, found, training=training, suite_sha=suite_sha)
     return measured(
@@ -200,7 +201,7 @@ def profile_files(
         connection.hold(f"edgeprof profile on {device.name}", "", wait_s)
         connection.provide(measuring.formats(files))
         artifacts, failures = measuring.ready(store, files, device, connection, progress, shapes=asked, given=given)
-        return _profile(
+        return profile_on(
             store,
             artifacts,
             device,
@@ -244,7 +245,12 @@ def measured(
     return assemble(store, this)
 
 
-def _take_up(store: Store, device: str, plan: str, fresh: bool, progress: Progress) -> Run | None:
+def plan_sha(recipe: Training, wanted: Sequence[Exporter], board: Device, method: Method, per_op: bool) -> str:
+    """What makes two runs one and the same."""
+    return digest("run", recipe, wanted, board, method, per_op)
+
+
+def take_up(store: Store, device: str, plan: str, fresh: bool, progress: Progress) -> Run | None:
     """The newest unfinished run of the same plan on that device, unless a fresh one is asked for."""
     if fresh:
         return None
@@ -269,7 +275,7 @@ def new_run(
 ) -> Run:
     """A run of a new name, stored."""
     now = time.time()
-    name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{secrets.token_hex(2)}"
+    name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{secrets.token_hex(4)}"
     new = Run(
         run=name,
         device=device.name,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from edgeprof.errors import DeviceBusyError
 from edgeprof.progress import Named, Progress
@@ -36,13 +37,6 @@ class Fleet(Protocol):
     def holding(self, session: str | None, but: str) -> Member | None: ...
 
 
-@runtime_checkable
-class Interruptible(Protocol):
-    """A connection that can be told from another thread to raise KeyboardInterrupt in whoever waits in it."""
-
-    def interrupt(self) -> None: ...
-
-
 class Shared:
     """The connection of a board that waits for another of the fleet which turns out to be the same machine."""
 
@@ -57,8 +51,8 @@ class Shared:
 
     def hold(self, what: str, session: str, wait_s: float = 0.0) -> None:
         """See `Connection.hold`."""
-        if session:
-            self._sessions.add(session)
+        session = session or f"host-{secrets.token_hex(6)}"  # a name to be known by
+        self._sessions.add(session)
         deadline = time.monotonic() + wait_s
         told = False
         while True:
@@ -101,9 +95,8 @@ class Shared:
         return self._inner.open_session(name)
 
     def interrupt(self) -> None:
-        """See `Interruptible`; one that cannot ends at the next line of its progress."""
-        if isinstance(self._inner, Interruptible):
-            self._inner.interrupt()
+        """See `Connection.interrupt`."""
+        self._inner.interrupt()
 
     def close(self) -> None:
         """See `Connection.close`."""

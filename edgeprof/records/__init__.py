@@ -5,7 +5,7 @@ Building a record does nothing: no network, no environment, no guess.
 """
 
 from edgeprof.records.base import Record, digest, from_json, to_json
-from edgeprof.records.derived import Candidate, Choice, PairResult, PairSide, Ranking, Rejected
+from edgeprof.records.derived import Candidate, Choice, Fleet, PairResult, PairSide, Ranking, Rejected
 from edgeprof.records.inputs import Data, Device, Exporter, Format, Precision, Preprocessing, Recipe, Training
 from edgeprof.records.made import (
     AS_IN_FILE,
@@ -65,6 +65,7 @@ __all__ = [
     "Failure",
     "FileRef",
     "Finding",
+    "Fleet",
     "Format",
     "Identity",
     "Interval",

@@ -7,7 +7,8 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -18,6 +19,9 @@ from edgeprof.report import findings, operators, ran, samples, threads, words
 from edgeprof.report.drawing import to_svg
 from edgeprof.report.scatter import scatter
 from edgeprof.report.spreads import distributions, time_order
+
+if TYPE_CHECKING:
+    import jinja2
 
 WIDE, HALF, PHONE = 1040, 480, 350
 COLUMNS_WIDE, COLUMNS_PHONE = 3, 1
@@ -31,6 +35,24 @@ def page(ranking: Ranking, measurements: Sequence[Measurement]) -> str:
     Raises:
         MissingPackageError: jinja2 or vl-convert is not installed.
     """
+    environment = _environment()
+    loader = environment.loader
+    assert loader is not None
+    style, script = (loader.get_source(environment, name)[0] for name in ("report.css", "report.js"))
+    return environment.get_template("report.html").render(
+        advice=ADVICE,
+        **_context(ranking, measurements),
+        **_drawings(ranking, measurements),
+        style=style,
+        script=script,
+        policy=_policy(style, script),
+        data=_script_data(ranking),
+    )
+
+
+@lru_cache(maxsize=1)
+def _environment() -> jinja2.Environment:
+    """With the templates, which are compiled once: a fleet writes a report for each board."""
     try:
         import jinja2
     except ImportError as error:
@@ -49,18 +71,7 @@ def page(ranking: Ranking, measurements: Sequence[Measurement]) -> str:
     for filter_ in (words.number, words.ms, words.percent, words.megabytes, words.place):
         environment.filters[filter_.__name__] = filter_
     environment.globals |= {"span": words.span, "percent_span": words.percent_span, "plural": words.plural}
-    loader = environment.loader
-    assert loader is not None
-    style, script = (loader.get_source(environment, name)[0] for name in ("report.css", "report.js"))
-    return environment.get_template("report.html").render(
-        advice=ADVICE,
-        **_context(ranking, measurements),
-        **_drawings(ranking, measurements),
-        style=style,
-        script=script,
-        policy=_policy(style, script),
-        data=_script_data(ranking),
-    )
+    return environment
 
 
 def _policy(style: str, script: str) -> str:

@@ -121,6 +121,9 @@ class Connection(Protocol):
             LinkError, DeviceError: it cannot be started.
         """
 
+    def interrupt(self) -> None:
+        """Called by another thread: what waits here, now or later, raises KeyboardInterrupt; `close` still works."""
+
     def close(self) -> None:
         """Let go of the device. May be called twice."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import select
 import shutil
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from edgeprof.store import Store
 from edgeprof.target.build import agent_zip
 from edgeprof.target.connection import NoRuntime, decoded, encoded, greet
 from edgeprof.target.protocol import Call, Event, Sites
+from edgeprof.target.stop import Stop
 
 CLOSE_S = 5.0
 """How long an agent may take to end by itself when its channel is closed."""
@@ -37,6 +37,7 @@ class LocalConnection:
         self._program, self.agent_sha = agent_zip(store)
         self.sites: Sites = {}
         self._channels: list[LocalChannel] = []
+        self._stop = Stop()
 
     def hold(self, what: str, session: str, wait_s: float = 0.0) -> None:
         """See `Connection.hold`. Here the store's lock is what keeps a second measurement away."""
@@ -65,7 +66,7 @@ class LocalConnection:
 
     def start_agent(self) -> LocalChannel:
         """See `Connection.start_agent`."""
-        channel = LocalChannel([self._python, str(self._program.resolve()), "serve"], self._name)
+        channel = LocalChannel([self._python, str(self._program.resolve()), "serve"], self._name, self._stop)
         self._channels.append(channel)
         return channel
 
@@ -75,8 +76,13 @@ class LocalConnection:
         greet(channel, self.agent_sha)
         return channel
 
+    def interrupt(self) -> None:
+        """See `Connection.interrupt`."""
+        self._stop.set()
+
     def close(self) -> None:
         """See `Connection.close`."""
+        self._stop.off()
         while self._channels:
             self._channels.pop().close()
 
@@ -92,8 +98,9 @@ class LocalConnection:
 class LocalChannel:
     """See `AgentChannel`. The agent's stderr is kept aside for the error that may come."""
 
-    def __init__(self, command: list[str], device: str) -> None:
+    def __init__(self, command: list[str], device: str, stop: Stop | None = None) -> None:
         self.unfinished = False
+        self._stop = stop or Stop()
         self._device = device
         self._pending = b""
         self._spoke = False
@@ -136,8 +143,7 @@ class LocalChannel:
         assert self._process.stdout is not None
         deadline = time.monotonic() + timeout_s
         while b"\n" not in self._pending:
-            ready, _, _ = select.select([self._process.stdout], [], [], max(0.0, deadline - time.monotonic()))
-            if not ready:
+            if not self._stop.wait([self._process.stdout], deadline - time.monotonic()):
                 raise LinkError(f"the agent has not said anything for {timeout_s:.0f} s", where=self._device)
             data = os.read(self._process.stdout.fileno(), 1 << 16)
             if not data:

@@ -19,6 +19,8 @@ class Presented(NamedTuple):
     fingerprint: str
     """SHA256:..., as ssh-keygen prints it."""
     known: bool
+    jump: bool
+    """Whether it is the key of a jump host."""
     address: Any
     key: Any
 
@@ -37,8 +39,11 @@ def presented(device: Device, progress: Progress) -> Presented:
         from edgeprof.target.ssh.link import Link
     except ModuleNotFoundError as error:
         raise MissingPackageError(error.name or "paramiko", "ssh") from error
-    address, key, known = Link(device, progress).server_key()
-    return Presented(address.known_as, key.get_name(), fingerprint(key), known, address, key)
+    link = Link(device, progress)
+    address, key, known = link.server_key()
+    return Presented(
+        address.known_as, key.get_name(), fingerprint(key), known, address is not link.address, address, key
+    )
 
 
 def accept(device: Device, seen: Presented) -> Path:

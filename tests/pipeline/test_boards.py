@@ -50,6 +50,9 @@ class Connection:
         self.holds = False
         machines.open.add(self.name)
 
+    def interrupt(self) -> None:
+        self.interrupted.set()
+
     def hold(self, what: str, session: str, wait_s: float = 0.0) -> None:
         with self.machines.lock:
             if self.machines.holders.get(self.machine, session) != session:

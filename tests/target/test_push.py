@@ -252,6 +252,7 @@ def test_a_newcomer_ends_a_receiver_whose_host_is_silent(workdir: Path, tmp_path
     files = made(tmp_path / "here", 2 * MB)
     ((sha, path),) = files.items()
     with Pipes(workdir) as silent:
+        silent.write(b'{"call":"receive"}\n')
         silent.write(json.dumps({"files": [[sha, 2 * MB]], "fence": None, "lease": None}).encode() + b"\n")
         silent.read_line(20)
         silent.write(path.read_bytes()[:MB])
@@ -263,6 +264,16 @@ def test_a_newcomer_ends_a_receiver_whose_host_is_silent(workdir: Path, tmp_path
         assert json.loads(silent.read_line(20))["kind"] == "busy"
         processes.await_end(silent.process.pid)
     assert_there(workdir, files)
+
+
+def test_the_agent_answers_calls_again_after_a_transfer(workdir: Path, tmp_path: Path) -> None:
+    """Also one that came in the same piece as the transfer's end."""
+    files = made(tmp_path / "here", 3 * MB)
+    with Pipes(workdir) as stream:
+        send(stream, files)
+        stream.write(b'{"call":"hello"}\n{"call":"receive"}\n{"end":true}\n{"call":"hello"}\n')
+        assert [json.loads(stream.read_line(20))["event"] for _ in range(2)] == ["hello", "hello"]
+        send(stream, files)
 
 
 def test_a_host_whose_transfer_was_taken_over_is_told(workdir: Path, tmp_path: Path) -> None:

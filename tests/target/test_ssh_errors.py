@@ -17,7 +17,7 @@ from paramiko.ssh_exception import IncompatiblePeer, MessageOrderError, NoValidC
 
 from edgeprof.errors import DeviceError, LinkError
 from edgeprof.target.ssh.config import Address
-from edgeprof.target.ssh.errors import linked, printable
+from edgeprof.target.ssh.errors import Tried, linked, printable
 
 PI = Address(
     device="pi",
@@ -76,7 +76,7 @@ STAYS = [
         "the server takes password, keyboard-interactive",
         "password_env",
     ),
-    (paramiko.BadAuthenticationType("x", ["publickey"]), "there was no key file to try", "ssh-copy-id"),
+    (paramiko.BadAuthenticationType("x", ["publickey"]), "there was no key to try", "ssh-copy-id"),
     (PartialAuthentication(["keyboard-interactive"]), "asks for more: keyboard-interactive", "password_env"),
     (paramiko.PasswordRequiredException("x"), "a private key has a passphrase", "ssh-add KEY"),
     (ZeroDivisionError("what"), "ZeroDivisionError: what", ""),
@@ -125,9 +125,11 @@ def test_a_jump_host_that_lets_nothing_through_is_named() -> None:
 
 def test_a_failed_login_names_the_keys_that_were_there_and_those_that_were_not(tmp_path: Path) -> None:
     (tmp_path / "id_lab").write_text("x")
-    address = replace(PI, key_files=(tmp_path / "id_lab", tmp_path / "id_gone"), agent_socket=tmp_path)
-    told = linked(paramiko.AuthenticationException("Authentication failed."), "pi", address)
-    assert f"keys tried: id_lab, and the ssh-agent's; missing: {tmp_path / 'id_gone'}" in told.what
+    address = replace(PI, key_files=(tmp_path / "id_lab", tmp_path / "id_gone"))
+    refusal = paramiko.AuthenticationException("Authentication failed.")
+    assert f"keys tried: id_lab; missing: {tmp_path / 'id_gone'}" in linked(refusal, "pi", address).what
+    told = linked(refusal, "pi", address, tried=Tried((tmp_path / "id_lab",), agents=2))
+    assert f"keys tried: id_lab, 2 of the ssh-agent's; missing: {tmp_path / 'id_gone'}" in told.what
 
 
 def test_a_server_that_hangs_up_after_many_keys_is_not_tried_again(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ class Step(Record):
 
     job: str
     round: int
-    attempt: int
+    attempt: int = 0
     position: int
     look: bool
     """Whether to ask the runtime afterwards what ran (`records.Ran`)."""

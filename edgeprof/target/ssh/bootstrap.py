@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from edgeprof.errors import DeviceError, LinkError
 from edgeprof.records import Device
+from edgeprof.target.ssh.errors import printable
 from edgeprof.target.ssh.link import Link, Stream
 
 FIND_S = 60.0
@@ -20,21 +21,23 @@ SEND_S = 120.0
 _START = (
     'printf "\\n%s\\n" "$1"; umask 077; cd ~ 2>/dev/null; : "${HOME:=$PWD}"; '
     'case "$3" in "") w="$HOME/.cache/edgeprof";; "~"/*) w="$HOME/${3#??}";; /*) w="$3";; *) w="$HOME/$3";; esac; '
-    'echo "workdir=$w"; mkdir -p "$w/blobs" || exit 21; : > "$w/blobs/.write" || exit 21; '
-    "old=; p=; "
+    'printf "workdir=%s\\n" "$w"; mkdir -p "$w/blobs" || exit 21; printf "" > "$w/blobs/.write" || exit 21; '
+    "old=; bad=; p=; "
     't() { c="$1"; case "$c" in "~"/*) c="$HOME/${c#??}";; esac; f=$(command -v "$c" 2>/dev/null) || return 1; '
     'v=$("$f" -c "import sys; v = sys.version_info; print(\\"=\\" + sys.executable if v >= (3, 8) else '
-    '\\"%d.%d\\" % v[:2])" 2>/dev/null) || return 1; '
+    '\\"%d.%d\\" % v[:2])") || { bad="$f"; return 1; }; '
     'case "$v" in =*) p="${v#=}"; : "${p:=$f}";; *) old="$old $v"; return 1;; esac; }; '
     'if [ -n "$2" ]; then t "$2"; else '
     'for n in 3 3.14 3.13 3.12 3.11 3.10 3.9 3.8; do t "python$n" && break; done; fi; '
-    'if [ -z "$p" ]; then echo "old=$old"; exit 22; fi; '
-    'echo "python=$p"; a="$w/blobs/$4"; if [ -f "$a" ]; then touch "$a"; else exit 23; fi; '
-    'echo "agent=$a"; PYTHONUTF8=1; export PYTHONUTF8; exec "$p" "$a" serve --workdir "$w" --mark "$1"'
+    'if [ -z "$p" ]; then printf "old=%s\\nbad=%s\\n" "$old" "$bad"; exit 22; fi; '
+    'printf "python=%s\\n" "$p"; a="$w/blobs/$4"; if [ -f "$a" ]; then touch "$a"; else exit 23; fi; '
+    'printf "agent=%s\\n" "$a"; PYTHONUTF8=1; export PYTHONUTF8; exec "$p" "$a" serve --workdir "$w" --mark "$1"'
 )
 _TAKE = 'umask 077; cat > "$1.new" && mv -f "$1.new" "$1"'
 
 NO_FOLDER, NO_PYTHON, NO_AGENT = 21, 22, 23
+BEFORE = ""
+"""Under this key: the last line that came before our script began."""
 
 
 class Place(NamedTuple):
@@ -45,8 +48,8 @@ class Place(NamedTuple):
     workdir: str
 
     def command(self, mode: str, mark: str, *more: str) -> list[str]:
-        """`receive` or `follow` as a command."""
-        # -S -E: these modes need the standard library alone, and start faster without what a site adds.
+        """`follow` as a command."""
+        # -S -E: it needs the standard library alone, and starts faster without what a site adds.
         python = [self.python, "-S", "-E", "-X", "utf8"]
         return [*python, self.agent, mode, "--workdir", self.workdir, "--mark", mark, *more]
 
@@ -70,7 +73,7 @@ def start(link: Link, device: Device, program: bytes, sha: str, *, anew: bool = 
         stream, found, status = _try(link, device, sha)
     if status is None:
         return stream, Place(found["python"], found["agent"], workdir)
-    said = stream.stderr.splitlines()[-1] if stream.stderr else ""
+    said = stream.stderr.splitlines()[-1] if stream.stderr else found.get(BEFORE, "")
     stream.close()
     if status == NO_FOLDER:
         raise DeviceError(
@@ -80,12 +83,13 @@ def start(link: Link, device: Device, program: bytes, sha: str, *, anew: bool = 
             f" or make room there: edgeprof device clean {device.name}",
         )
     if status == NO_PYTHON:
-        raise _no_python(device, found.get("old", "").split())
+        raise _no_python(device, list(dict.fromkeys(found.get("old", "").split())), found.get("bad", ""), said)
     raise DeviceError(
-        f"the device's shell did not run our script: it ended with exit status {status}"
+        f"the account's shell on the device runs no commands: it ended with exit status {status}"
         + (f": {said}" if said else ""),
-        where=device.name,
-        hint="the account must be allowed to run commands: try ssh HOST /bin/sh -c true",
+        where=f"{device.name}, {link.address}",
+        hint=f"give it an ordinary one, there: sudo chsh -s /bin/sh {link.address.user}; or something ends it"
+        " before: look for exit in ~/.bashrc, ForceCommand in sshd_config, command= in ~/.ssh/authorized_keys",
     )
 
 
@@ -111,9 +115,13 @@ def _try(link: Link, device: Device, sha: str) -> tuple[Stream, dict[str, str], 
     stream = link.open(command)
     found: dict[str, str] = {}
     try:
-        skip_to(stream, mark, FIND_S)
+        while (said := stream.read_line(FIND_S).strip()) != mark.encode():
+            found[BEFORE] = printable(said) or found.get(BEFORE, "")
         while True:
-            line = stream.read_line(FIND_S).decode("utf-8", "surrogateescape")
+            try:
+                line = stream.read_line(FIND_S).decode()
+            except UnicodeDecodeError as error:
+                raise _odd_folder(device) from error
             if line == mark:
                 return stream, found, None
             key, _, value = line.partition("=")
@@ -123,6 +131,9 @@ def _try(link: Link, device: Device, sha: str) -> tuple[Stream, dict[str, str], 
             stream.close()
             raise
         return stream, found, stream.status
+    except DeviceError:
+        stream.close()
+        raise
 
 
 def _send(link: Link, device: Device, path: str, program: bytes) -> None:
@@ -137,13 +148,28 @@ def _send(link: Link, device: Device, path: str, program: bytes) -> None:
         )
 
 
-def _no_python(device: Device, old: list[str]) -> DeviceError:
+def _odd_folder(device: Device) -> DeviceError:
+    return DeviceError(
+        "the folder on the device has a name that is not UTF-8",
+        where=device.name,
+        hint=f'name another one in devices/{device.name}.toml, such as workdir = "/var/tmp/edgeprof"',
+    )
+
+
+def _no_python(device: Device, old: list[str], broken: str, said: str) -> DeviceError:
     where = f"devices/{device.name}.toml, python" if device.python else device.name
     if old:
         return DeviceError(
             f"the device's Python is too old: {', '.join(old)}; the agent needs 3.8 or newer",
             where=where,
-            hint='install a newer one and name it in the device file, such as python = "/usr/local/bin/python3.11"',
+            hint="on the device: sudo apt-get install python3.8 (or newer), which is found beside the old one;"
+            ' elsewhere than in PATH by python = "/opt/python3.11/bin/python3" in the device file',
+        )
+    if broken:
+        return DeviceError(
+            f"the device's Python {broken} does not run" + (f": {said}" if said else ""),
+            where=where,
+            hint='try it on the device, or name another one in the device file: python = "/usr/bin/python3.11"',
         )
     if device.python:
         return DeviceError(

@@ -6,6 +6,7 @@ import getpass
 import secrets
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -41,11 +42,12 @@ from edgeprof.target.protocol import (
     Unpack,
     Unpacked,
 )
-from edgeprof.target.ssh.bootstrap import ANSWERED_S, Place, new_mark, skip_to, start
+from edgeprof.target.ssh.bootstrap import ANSWERED_S, Place, start
 from edgeprof.target.ssh.link import Link, Stream
 from edgeprof.target.ssh.push import push
 from edgeprof.target.ssh.refusals import refusal
-from edgeprof.target.ssh.session import SessionChannel
+from edgeprof.target.ssh.session import GivenUpError, SessionChannel
+from edgeprof.target.stop import Stop
 from edgeprof.target.wheels import NoWheel, Wanted, Wheel, remembered, wheels
 
 KEEP_S = 600.0
@@ -66,12 +68,14 @@ class SshConnection:
         self._store = store
         self._progress = progress
         self._keep_s = keep_s
-        self._link = Link(device, progress)
+        self._stop = Stop()
+        self._link = Link(device, progress, self._stop)
         _, self.agent_sha = agent_zip(store)
         self._control: ControlChannel | None = None
         self._place: Place | None = None
         self._lease: Take | None = None
         self._fence: int | None = None
+        self._holder: ControlChannel | None = None
         self._pushed: dict[str, str] = {}
         self._sessions: dict[str, SessionChannel] = {}
         self._reached = False
@@ -95,7 +99,7 @@ class SshConnection:
                 if not told:
                     told = True
                     self._progress.note(f"{self._device.name}: {error.what}; waiting for it")
-                time.sleep(BUSY_POLL_S)
+                self._stop.wait([], BUSY_POLL_S)
 
     def provide(self, formats: Collection[str], *, bring: bool = True) -> dict[str, NoRuntime]:
         """See `Connection.provide`."""
@@ -142,9 +146,10 @@ class SshConnection:
             self._pushed |= {sha: f"{self._there().workdir}/blobs/{sha}" for sha in new}
         return {sha: self._pushed[sha] for sha in files}
 
-    def start_agent(self) -> ControlChannel:
+    def start_agent(self) -> AskChannel:
         """See `Connection.start_agent`. It is the one agent that we talk with anyway."""
-        return self._again(self._open_control)
+        self._again(self._open_control)
+        return AskChannel(self._ask)
 
     def open_session(self, name: str) -> SessionChannel:
         """See `Connection.open_session`."""
@@ -162,6 +167,7 @@ class SshConnection:
             unfinished=unread,
             keep_s=self._keep_s,
             take_over=self._take_over,
+            stop=self._stop,
         )
         if unread:
             self._progress.note(
@@ -181,8 +187,13 @@ class SshConnection:
             raise unexpected(told)
         return told
 
+    def interrupt(self) -> None:
+        """See `Connection.interrupt`."""
+        self._stop.set()
+
     def close(self) -> None:
         """See `Connection.close`."""
+        self._stop.off()
         for channel in self._sessions.values():
             channel.close()
         self._sessions.clear()
@@ -245,10 +256,12 @@ class SshConnection:
                 now = time.monotonic()
                 reached, lost_at = self._reached, now if lost_at is None else lost_at
                 self._drop()
-                if not reached or now - lost_at + pause > self._keep_s:
+                if not reached:
                     raise
+                if now - lost_at + pause > self._keep_s:
+                    raise GivenUpError(self._keep_s, self._device.name, error) from error
                 self._progress.note(f"{self._device.name}: {error.what}; trying again in {pause:.0f} s")
-                time.sleep(pause)
+                self._stop.wait([], pause)
                 pause = min(2 * pause, 30.0)
 
     def _drop(self) -> None:
@@ -278,7 +291,7 @@ class SshConnection:
         told = self._ask(msgspec.structs.replace(lease, fence=self._fence))
         if not isinstance(told, Taken):
             raise unexpected(told)
-        self._lease, self._fence = lease, told.fence
+        self._lease, self._fence, self._holder = lease, told.fence, self._control
 
     def _adopted(self, session: str | None) -> bool:
         """Whether it is a run of ours that has the board, left by an edgeprof that was killed: its lease is ours."""
@@ -306,21 +319,33 @@ class SshConnection:
 
     def _push(self, files: Mapping[str, Path]) -> None:
         def attempt() -> None:
-            self._open_control()
-            stream = self._mode("receive")
+            control = self._open_control()
+            if self._lease is not None and control is not self._holder:
+                # The agent that held it is gone, with its link or in a restart of the device.
+                self._keep_lease(control, self._lease)
             try:
                 push(
-                    stream,
+                    control.stream,
                     files,
                     fence=self._fence,
                     lease=self._device.lease,
                     device=self._device.name,
                     progress=self._progress,
                 )
-            finally:
-                stream.close()
+            except BaseException:
+                control.end()  # what it makes of half a transfer nobody knows
+                raise
 
         self._again(attempt)
+
+    def _keep_lease(self, control: ControlChannel, lease: Take) -> None:
+        """Hold it by another agent of ours."""
+        told = control.ask(msgspec.structs.replace(lease, fence=self._fence), ANSWER_S)
+        if isinstance(told, Refused):
+            raise refusal(told, self._device.name)
+        if not isinstance(told, Taken):
+            raise unexpected(told)
+        self._fence, self._holder = told.fence, control
 
     def _start_session(self, name: str) -> SessionTold:
         if self._lease is None:
@@ -341,26 +366,37 @@ class SshConnection:
         assert self._place is not None
         return self._link.open(self._place.command("follow", mark, "--session", name))
 
-    def _mode(self, mode: str) -> Stream:
-        """The agent in one of its modes, ready to be talked with."""
-        assert self._place is not None
-        mark = new_mark()
-        stream = self._link.open(self._place.command(mode, mark))
-        try:
-            skip_to(stream, mark, ANSWER_S)
-        except BaseException:
-            stream.close()
-            raise
-        return stream
+
+class AskChannel:
+    """See `AgentChannel`: questions to the agent that we talk with. They change nothing there: one whose answer was
+    lost with the link is asked again over a new one."""
+
+    unfinished = False
+
+    def __init__(self, ask: Callable[[Call, float], Event]) -> None:
+        self._ask = ask
+        self._due: deque[Call] = deque()
+
+    def send(self, call: Call) -> None:
+        """See `AgentChannel.send`."""
+        self._due.append(call)
+
+    def receive(self, timeout_s: float) -> Event:
+        """See `AgentChannel.receive`."""
+        return self._ask(self._due.popleft(), timeout_s)
+
+    def close(self) -> None:
+        """See `AgentChannel.close`."""
+        self._due.clear()
 
 
 class ControlChannel:
-    """See `AgentChannel`: the agent that answers questions. Closing it keeps it, unless an answer is still due."""
+    """The agent that answers questions. Closing it keeps it, unless an answer is still due."""
 
     unfinished = False
 
     def __init__(self, stream: Stream, device: str) -> None:
-        self._stream = stream
+        self.stream = stream
         self._device = device
         self._due = 0
         self.usable = True
@@ -368,11 +404,11 @@ class ControlChannel:
     def send(self, call: Call | BoardCall) -> None:
         """See `AgentChannel.send`."""
         self._due += 1
-        self._stream.write(encoded(call))
+        self.stream.write(encoded(call))
 
     def receive(self, timeout_s: float) -> Event:
         """See `AgentChannel.receive`."""
-        event = decoded(self._stream.read_line(timeout_s), self._device)
+        event = decoded(self.stream.read_line(timeout_s), self._device)
         self._due -= 1
         return event
 
@@ -392,7 +428,7 @@ class ControlChannel:
     def end(self) -> None:
         """End the agent itself."""
         self.usable = False
-        self._stream.close()
+        self.stream.close()
 
 
 def _wanted(facts: DeviceFacts) -> Wanted:

@@ -10,6 +10,8 @@ import errno
 import os
 import socket
 from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 import paramiko
 from paramiko.ssh_exception import IncompatiblePeer, MessageOrderError, PartialAuthentication
@@ -27,7 +29,26 @@ PROHIBITED, CONNECT_FAILED, UNKNOWN_CHANNEL = 1, 2, 3
 """Why a server does not open a channel (RFC 4254)."""
 
 
-def linked(error: BaseException, device: str, address: Address, *, through: Address | None = None) -> DeviceError:
+class Tried(NamedTuple):
+    """What a login had tried when it was refused."""
+
+    files: tuple[Path, ...] = ()
+    """Private keys."""
+    agents: int = 0
+    """How many keys of the ssh-agent."""
+    locked: tuple[Path, ...] = ()
+    """Private keys for whose passphrase nobody could be asked."""
+    password: bool = False
+
+
+def linked(
+    error: BaseException,
+    device: str,
+    address: Address,
+    *,
+    through: Address | None = None,
+    tried: Tried | None = None,
+) -> DeviceError:
     """What went wrong on the way to a host.
 
     Args:
@@ -35,6 +56,7 @@ def linked(error: BaseException, device: str, address: Address, *, through: Addr
         device: name of the device file.
         address: of the host that was being reached or spoken to.
         through: the jump host through which the connection was being made, if it was.
+        tried: in a login; None: whatever was there.
     """
     if isinstance(error, DeviceError):
         return error
@@ -42,7 +64,7 @@ def linked(error: BaseException, device: str, address: Address, *, through: Addr
     if isinstance(error, paramiko.ssh_exception.NoValidConnectionsError) and error.errors:
         return linked(next(iter(error.errors.values())), device, address, through=through)
     if isinstance(error, paramiko.AuthenticationException):
-        return _login(error, device, address, where)
+        return _login(error, device, address, where, tried or _all_there(address))
     if isinstance(error, paramiko.ChannelException):
         return _channel(error, address, where, through)
     if isinstance(error, paramiko.SSHException):
@@ -68,48 +90,69 @@ def printable(text: str | bytes, limit: int = 300) -> str:
     return shown if len(shown) <= limit else shown[: limit - 3] + "..."
 
 
-def _login(error: paramiko.AuthenticationException, device: str, address: Address, where: str) -> DeviceError:
+def _all_there(address: Address) -> Tried:
+    return Tried(tuple(path for path in address.key_files if path.is_file()))
+
+
+def _login(
+    error: paramiko.AuthenticationException, device: str, address: Address, where: str, tried: Tried
+) -> DeviceError:
     said = str(error)
-    present = [path for path in address.key_files if path.is_file()]
-    keys = ", ".join(printable(path.name, 60) for path in present)
-    missing = ", ".join(printable(str(path)) for path in address.key_files if path not in present)
+    keys = ", ".join(printable(path.name, 60) for path in tried.files)
     if isinstance(error, paramiko.PasswordRequiredException):
         return DeviceError(
             "a private key has a passphrase, and there is none for it" + (f" (of {keys})" if keys else ""),
             where=where,
-            hint=f"ssh-add {present[0] if present else 'KEY'}, or name a variable in devices/{device}.toml: "
+            hint=f"ssh-add {tried.files[0] if tried.files else 'KEY'}, or name a variable in devices/{device}.toml: "
             'password_env = "NAME"',
         )
     if "timeout" in said.lower():
         return LinkError("the server did not answer to the login in time", where=where)
     if "EOF" in said:
-        if len(present) >= MAX_AUTH_TRIES:
+        many = len(tried.files) + tried.agents
+        if many >= MAX_AUTH_TRIES:
             return DeviceError(
-                f"the server hung up during the login, perhaps after too many keys: {keys}",
+                f"the server hung up during the login, perhaps after too many keys: {_keys(tried)}",
                 where=where,
                 hint=f"let only one be tried, in ~/.ssh/config: Host {address.alias}, IdentityFile ~/.ssh/KEY, "
                 "IdentitiesOnly yes",
             )
-        return LinkError("the server hung up during the login", where=where)
+        return LinkError(
+            "the server hung up during the login" + (f"; keys tried: {_keys(tried)}" if many else ""), where=where
+        )
     offered: Sequence[str] = ()
     if isinstance(error, paramiko.BadAuthenticationType | PartialAuthentication):
         offered = [printable(str(method), 40) for method in error.allowed_types][:10]
-    tried = f"; keys tried: {keys}" if keys else "; there was no key file to try"
-    tried += "" if address.no_agent else ", and the ssh-agent's"
-    tried += f"; missing: {missing}" if missing else ""
+    told = f"; keys tried: {_keys(tried)}" if _keys(tried) else "; there was no key to try"
+    if tried.locked:
+        told += f"; not tried, for want of a passphrase: {', '.join(printable(one.name, 60) for one in tried.locked)}"
+    missing = ", ".join(printable(str(path)) for path in address.key_files if not path.exists())
+    told += f"; missing: {missing}" if missing else ""
+    told += "; the password was not accepted" if tried.password else ""
     takes = f"; the server takes {', '.join(offered)}" if offered else ""
     algorithm = f" ({printable(said)})" if "pubkey algorithm" in said else ""
     if isinstance(error, PartialAuthentication):
         takes = f"; the server asks for more: {', '.join(offered)}"
     return DeviceError(
-        f"{address.user} may not log in at {address.alias}{algorithm}{tried}{takes}",
+        f"{address.user} may not log in at {address.alias}{algorithm}{told}{takes}",
         where=where,
-        hint=_login_hint(device, address, offered),
+        hint=_login_hint(device, address, offered, tried),
     )
 
 
-def _login_hint(device: str, address: Address, offered: Sequence[str]) -> str:
+def _keys(tried: Tried) -> str:
+    """The keys that were tried, in words."""
+    names = [printable(path.name, 60) for path in tried.files]
+    return ", ".join([*names, f"{tried.agents} of the ssh-agent's"] if tried.agents else names)
+
+
+def _login_hint(device: str, address: Address, offered: Sequence[str], tried: Tried) -> str:
     port = f" -p {address.port}" if address.port != 22 else ""
+    if tried.locked:
+        return (
+            f"ssh-add '{tried.locked[0]}', or name a variable that holds its passphrase in devices/{device}.toml: "
+            'password_env = "NAME"'
+        )
     if offered and "publickey" not in offered:
         return f'a password is asked for: password_env = "NAME" in devices/{device}.toml names a variable that holds it'
     return f"ssh-copy-id{port} {address.user}@{address.alias}, or another user or key_file in devices/{device}.toml"

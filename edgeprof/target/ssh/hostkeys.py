@@ -234,7 +234,7 @@ def _unknown(address: Address, key: paramiko.PKey) -> DeviceError:
         f"the host key is not known: {_kind(key)} {fingerprint(key)}",
         where=f"{address.device}, {address}",
         hint=f"edgeprof device trust {address.device} (asks; in scripts add --fingerprint {fingerprint(key)}), once "
-        f"the board itself says the same: ssh-keygen -lf /etc/ssh/ssh_host_{family}_key.pub",
+        f"that host itself says the same: ssh-keygen -lf /etc/ssh/ssh_host_{family}_key.pub",
     )
 
 

@@ -12,6 +12,9 @@ from paramiko.pkey import UnknownKeyType
 from edgeprof.errors import DeviceError
 from edgeprof.target.ssh.errors import printable
 
+PUBLIC = ("ssh-", "ecdsa-", "sk-")
+"""What the line of a public key begins with."""
+
 
 class PassphraseError(DeviceError):
     """The key needs a passphrase, or another one."""
@@ -32,7 +35,7 @@ def load_key(path: Path, device: str, passphrase: str | None = None) -> paramiko
         raise DeviceError(
             f"the private key cannot be read: {error.strerror or error}", where=where, hint=_hint(device)
         ) from error
-    if data.startswith((b"ssh-", b"ecdsa-", b"sk-")):
+    if data.startswith(tuple(kind.encode() for kind in PUBLIC)):
         raise DeviceError("this is a public key", where=where, hint=f"name the private one: {path.with_suffix('')}")
     if found.st_uid == os.getuid() and stat.S_IMODE(found.st_mode) & 0o077:
         raise DeviceError(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import select
-import shlex
+import logging
 import socket
 import time
 from collections.abc import Sequence
@@ -15,10 +14,12 @@ import paramiko
 from edgeprof.errors import EdgeprofError, LinkError
 from edgeprof.progress import Progress
 from edgeprof.records import Device
-from edgeprof.target.ssh.auth import log_in
+from edgeprof.target.ssh.auth import Memory, log_in
 from edgeprof.target.ssh.config import Address, resolve
 from edgeprof.target.ssh.errors import linked, printable
 from edgeprof.target.ssh.hostkeys import HostKeys, UnknownHostKeyError
+from edgeprof.target.ssh.quoting import command_line
+from edgeprof.target.stop import Stop
 
 KEEPALIVE_S = 15
 DEAD_S = 30
@@ -33,15 +34,20 @@ STDERR_BYTES = 8192
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
 """Asked for first: encryption and integrity in one pass, two to three times as fast as paramiko's own first choice."""
 
+# What it has to say comes as an exception; without a handler Python would print it between our words.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+
 
 class Link:
     """The way to a device over SSH. Nothing is connected before it is needed."""
 
-    def __init__(self, device: Device, progress: Progress) -> None:
+    def __init__(self, device: Device, progress: Progress, stop: Stop | None = None) -> None:
         self.device = device
+        self._stop = stop or Stop()
         self.address: Address = resolve(device)
         self._progress = progress
         self._hops: list[paramiko.Transport] = []
+        self._memory = Memory()
 
     def connect(self) -> None:
         """Connect and log in, unless that is done and still stands.
@@ -57,7 +63,7 @@ class Link:
         try:
             for where in (*self.address.jumps, self.address):
                 self._hops.append(self._hop(where))
-                log_in(self._hops[-1], where, self.device, self._progress)
+                self._log_in(where)
         except EdgeprofError:
             self.close()
             raise
@@ -84,7 +90,7 @@ class Link:
                 except UnknownHostKeyError:
                     return where, key, False
                 if where is not self.address:
-                    log_in(self._hops[-1], where, self.device, self._progress)
+                    self._log_in(where)
             return self.address, key, True
         except EdgeprofError:
             raise
@@ -117,10 +123,10 @@ class Link:
         try:
             channel = self._hops[-1].open_session(timeout=OPEN_S)
             channel.settimeout(OPEN_S)
-            channel.exec_command(shlex.join(command))
+            channel.exec_command(command_line(command))
         except Exception as error:
             raise linked(error, self.device.name, self.address) from error
-        return Stream(channel, self.device.name, self.address)
+        return Stream(channel, self.device.name, self.address, self._stop)
 
     def alive(self) -> bool:
         """Whether it is connected, as far as is known."""
@@ -154,6 +160,10 @@ class Link:
         transport.set_keepalive(KEEPALIVE_S)
         return transport
 
+    def _log_in(self, address: Address) -> None:
+        jump = address is not self.address
+        log_in(self._hops[-1], address, self.device, self._progress, self._memory, jump=jump)
+
     def _host_keys(self, address: Address) -> HostKeys:
         return HostKeys(address, Path(self.device.known_hosts) if self.device.known_hosts else None)
 
@@ -180,7 +190,8 @@ class Done:
 class Stream:
     """A running command. Both of its outputs are taken in whenever one is waited for, so that neither can block it."""
 
-    def __init__(self, channel: paramiko.Channel, device: str, address: Address) -> None:
+    def __init__(self, channel: paramiko.Channel, device: str, address: Address, stop: Stop) -> None:
+        self._stop = stop
         self._channel = channel
         self._device = device
         self._address = address
@@ -241,7 +252,7 @@ class Stream:
     def wait(self, seconds: float) -> bool:
         """Wait for a line, or for the end; whether `read_line` would not wait now."""
         if not self.ready():
-            select.select([self._channel], [], [], seconds)
+            self._stop.wait([self._channel], seconds)
         return self.ready()
 
     def finish(self, timeout_s: float) -> Done:
@@ -268,6 +279,11 @@ class Stream:
         with suppress(Exception):  # the transport may be gone
             self._channel.close()
 
+    def hang_up(self) -> None:
+        """Give up the whole connection, which is dead whatever TCP says: the next command connects anew."""
+        with suppress(Exception):
+            self._channel.get_transport().close()
+
     def _fill(self, deadline: float) -> bool:
         """Take in what comes; whether more may come.
 
@@ -284,7 +300,7 @@ class Stream:
                 if left <= 0:
                     raise LinkError("nothing came in time", where=self._device)
                 # A time limit beside: an event could slip in between the look and the wait.
-                select.select([self._channel], [], [], min(left, 5.0))
+                self._stop.wait([self._channel], min(left, 5.0))
             except (OSError, EOFError, paramiko.SSHException) as error:
                 raise linked(error, self._device, self._address) from error
 
@@ -324,7 +340,7 @@ def _tcp(address: Address) -> socket.socket:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_S * 1000)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(DEAD_S * 1000))
     except OSError:
         sock.close()
         raise

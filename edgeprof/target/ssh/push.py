@@ -1,4 +1,7 @@
-"""The host's half of sending files; the device's is `edgeprof/agent/blobs.py`, which tells the wire."""
+"""The host's half of sending files; the device's is `edgeprof/agent/blobs.py`, which tells the wire.
+
+They go over the channel of the agent that answers our calls: another command would cost round trips and another Python.
+"""
 
 from __future__ import annotations
 
@@ -69,6 +72,10 @@ class Listed(Record):
     files: tuple[tuple[str, int], ...]
 
 
+class Receive(Record, tag_field="call", tag="receive"):
+    """Files follow."""
+
+
 class AskFiles(Listed):
     """Have these here."""
 
@@ -97,7 +104,7 @@ def push(
     device: str,
     progress: Progress,
 ) -> None:
-    """Have files on the device, by its `receive` at the other end of the stream; what is there already is not sent.
+    """Have files on the device, by the agent at the other end of the stream; what is there already is not sent.
 
     Args:
         files: sha256 -> where the file lies here.
@@ -111,12 +118,14 @@ def push(
     if not files:
         return
     transfer = _Transfer(stream, files, device, progress)
+    stream.write(_encode(Receive()) + b"\n")
     damaged = transfer.send(list(files), fence, lease)
     if damaged:
         # Not hashed while sending: the device does that anyway, and here it would hold up the sending.
         for sha in damaged:
             _check(sha, files[sha])
         damaged = transfer.send(damaged, fence, lease)
+    stream.write(b'{"end":true}\n')
     if damaged:
         raise DeviceError(
             f"{len(damaged)} files do not arrive as they were sent; first: {damaged[0][:12]}",

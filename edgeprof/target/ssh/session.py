@@ -19,6 +19,7 @@ from edgeprof.target.protocol import Call, Done, End, Event, Refused
 from edgeprof.target.ssh.bootstrap import new_mark, skip_to
 from edgeprof.target.ssh.link import Stream
 from edgeprof.target.ssh.refusals import refusal
+from edgeprof.target.stop import Stop
 
 ATTACH_S = 30.0
 PING_S = 30.0
@@ -36,6 +37,19 @@ GONE = {
 
 
 T = TypeVar("T")
+
+
+class GivenUpError(DeviceError):
+    """The link did not come back for as long as it was waited for: whoever waits again waits several times as long."""
+
+    transient = True
+
+    def __init__(self, keep_s: float, device: str, last: LinkError) -> None:
+        super().__init__(
+            f"not reached again within {keep_s:.0f} s: {last.what}",
+            where=device,
+            hint="run the same command again: it goes on where this one stopped",
+        )
 
 
 class SilentError(LinkError):
@@ -74,7 +88,9 @@ class SessionChannel:
         unfinished: bool,
         keep_s: float,
         take_over: Callable[[], None],
+        stop: Stop,
     ) -> None:
+        self._stop = stop
         self.unfinished = unfinished
         self.number = number
         self.settled = not unfinished
@@ -153,12 +169,8 @@ class SessionChannel:
                         f" for {self._keep_s / 60:.0f} min"
                     )
                 if now - lost_at + pause > self._keep_s:
-                    raise LinkError(
-                        f"not reached again within {self._keep_s:.0f} s: {error.what}",
-                        where=self._device,
-                        hint="run the same command again: it finds the session on the device and goes on",
-                    ) from error
-                time.sleep(pause)
+                    raise GivenUpError(self._keep_s, self._device, error) from error
+                self._stop.wait([], pause)
                 pause = min(2 * pause, LONGEST_PAUSE_S)
 
     def _attach(self) -> None:
@@ -210,6 +222,7 @@ class SessionChannel:
             return True
         now = time.monotonic()
         if self._asked is not None and now - self._asked > PONG_S:
+            self._stream.hang_up()
             raise LinkError("the link is dead: no answer to a ping", where=self._device)
         if self._asked is None and now - self._heard > PING_S:
             self._pings += 1

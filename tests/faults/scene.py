@@ -1,0 +1,284 @@
+"""A user's desk and a device behind a real sshd, whose rounds can be held where a fault is to strike."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import ready_models
+from desk import Desk
+from held_rounds import HeldRounds
+from testbed.sshd import Sshd
+from waiting import awaited
+
+from edgeprof.records import Round, Run
+from edgeprof.store import Store
+
+HURRIED = Path(__file__).with_name("hurried.py")
+FILES = ("a.onnx", "b.onnx")
+
+
+class Ended(NamedTuple):
+    """What a command left."""
+
+    code: int
+    told: dict[str, Any]
+    """The one JSON document on stdout."""
+    stderr: str
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """Why it failed: what, where, hint, exit_code."""
+        assert "error" in self.told, self.told
+        found: dict[str, Any] = self.told["error"]
+        return found
+
+
+class Running:
+    """A command that runs; both of its outputs are taken in as they come."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.lines: list[str] = []
+        """Of stderr."""
+        self._out: list[str] = []
+        self._readers = [self._reader(process.stderr, self.lines), self._reader(process.stdout, self._out)]
+
+    def await_line(self, words: str) -> str:
+        """The first line of stderr with these words, as soon as it is there."""
+
+        def found() -> str | None:
+            assert self._process.poll() is None or words in "".join(self.lines), "".join([*self.lines, *self._out])
+            return next((line for line in self.lines if words in line), None)
+
+        return awaited(found, lambda: f"nobody said {words!r}:\n" + "".join(self.lines))
+
+    def signal(self, number: int) -> None:
+        """SIGINT, SIGSTOP ..."""
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """SIGKILL, as a power cut of the host."""
+        self._process.kill()
+        self._process.wait()
+
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
+
+    def end(self, code: int = 0) -> Ended:
+        """Wait for its end, which must be with this exit code."""
+        found = self._process.wait(240)
+        for reader in self._readers:
+            reader.join(20)
+        stdout, stderr = "".join(self._out), "".join(self.lines)
+        assert found == code, f"exit {found}\n{stdout}\n{stderr}"
+        assert "Traceback" not in stderr, stderr
+        return Ended(found, json.loads(stdout), stderr)
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdout, self._process.stderr):
+            assert pipe is not None
+            for reader in self._readers:
+                reader.join(20)
+            pipe.close()
+
+    def _reader(self, pipe: IO[str] | None, lines: list[str]) -> threading.Thread:
+        assert pipe is not None
+        thread = threading.Thread(target=lambda: lines.extend(iter(pipe.readline, "")), daemon=True)
+        thread.start()
+        return thread
+
+
+class Scene:
+    """A desk with two ready files, and a device whose lease and rounds are the test's own.
+
+    Args:
+        server: is restarted, so that its logins have what holds the rounds.
+    """
+
+    def __init__(self, folder: Path, server: Sshd) -> None:
+        self.server = server
+        self.folder = folder
+        self.leases = folder / "leases"
+        self.leases.mkdir()
+        self.rounds = HeldRounds(folder / "rounds")
+        server.environment.update(self.rounds.environment)
+        server.restart()
+        self.desk = self.new_desk("desk")
+        self._running: list[Running] = []
+
+    def new_desk(self, name: str, port: int | None = None, **keys: Any) -> Desk:
+        """One of a user who knows the device, with two ready files."""
+        desk = Desk(self.folder / name)
+        desk.add(self.server, port=port, lease=str(self.leases), **keys)
+        for file in FILES:
+            ready_models.onnx_file(desk.root / file, weights=4 + FILES.index(file))
+        return desk
+
+    def behind(self, port: int, **keys: Any) -> None:
+        """Have the desk reach the device through a proxy."""
+        self.desk.add(self.server, port=port, lease=str(self.leases), **keys)
+
+    def profile(
+        self,
+        *options: str,
+        rounds: int,
+        files: tuple[str, ...] = FILES,
+        desk: Desk | None = None,
+        hurry: Mapping[str, float] | None = None,
+    ) -> Running:
+        """Begin to profile the files on the device.
+
+        Args:
+            hurry: limit -> seconds, see `hurried.py`.
+        """
+        words = ["profile", *files, "--device", "board", "--rounds", str(rounds), "--json", *options]
+        return self.begin(*words, desk=desk, hurry=hurry)
+
+    def begin(self, *words: str, desk: Desk | None = None, hurry: Mapping[str, float] | None = None) -> Running:
+        """Begin a command."""
+        desk = desk or self.desk
+        limits = [f"{name}={seconds}" for name, seconds in (hurry or {}).items()]
+        process = subprocess.Popen(
+            [sys.executable, str(HURRIED), *limits, "--", *words],
+            cwd=desk.root,
+            env=desk.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        running = Running(process)
+        self._running.append(running)
+        return running
+
+    def await_round(self, number: int) -> int:
+        """The process of a round, as soon as it has begun."""
+
+        def pid() -> int | None:
+            begun = self.rounds.begun()
+            if len(begun) > number:
+                return begun[number].pid
+            assert any(one.running() for one in self._running), "".join(self._running[-1].lines)
+            return None
+
+        return awaited(pid, lambda: f"round {number} has not begun:\n" + "".join(self._running[-1].lines))
+
+    def close(self) -> None:
+        """The end of all commands."""
+        for running in self._running:
+            running.close()
+
+    # --- the device
+
+    @property
+    def workdir(self) -> Path:
+        """Of edgeprof on the device."""
+        return self.server.home / ".cache" / "edgeprof"
+
+    def sessions(self) -> list[Path]:
+        """The folders of sessions there."""
+        return sorted((self.workdir / "sessions").glob("[!.]*"))
+
+    def agent(self) -> int:
+        """The process of the one session there, when it is there."""
+
+        def pid() -> int | None:
+            try:
+                (place,) = self.sessions()
+                return int(json.loads((place / "session.json").read_text())["pid"])
+            except (ValueError, OSError):
+                return None
+
+        return awaited(pid, "there is no session")
+
+    def spooled(self, event: str) -> int:
+        """How many events of a kind lie in the spools of the sessions."""
+        word = b'"event": "%s"' % event.encode()
+        found = 0
+        for place in self.sessions():
+            for spool in place.glob("spool-*"):
+                try:
+                    found += spool.read_bytes().count(word)
+                except FileNotFoundError:
+                    continue
+        return found
+
+    @property
+    def lease(self) -> Path:
+        """The file."""
+        return self.leases / "edgeprof.lease"
+
+    def holders(self) -> list[dict[str, Any]]:
+        """The processes that hold the lease and live."""
+        try:
+            found: list[dict[str, Any]] = json.loads(self.lease.read_bytes())["holders"]
+        except FileNotFoundError:
+            return []
+        return [one for one in found if Path(f"/proc/{one['pid']}").exists()]
+
+    def await_free(self) -> None:
+        """Returns when nothing runs on the device any more and nobody holds it."""
+        awaited(lambda: not self.server.processes(), lambda: "left: " + _commands(self.server.processes()))
+        awaited(lambda: not self.holders(), lambda: f"held: {self.holders()}")
+
+    # --- what came of it
+
+    def kept(self, desk: Desk | None = None) -> list[Round]:
+        """The rounds that are stored."""
+        store = Store((desk or self.desk).root / ".edgeprof", read_only=True)
+        try:
+            return store.all(Round.KIND, Round)
+        finally:
+            store.close()
+
+    def runs(self, desk: Desk | None = None) -> list[Run]:
+        """All that were begun."""
+        store = Store((desk or self.desk).root / ".edgeprof", read_only=True)
+        try:
+            return store.all(Run.KIND, Run)
+        finally:
+            store.close()
+
+    def check(self, ended: Ended, rounds: int, *, cells: int = len(FILES), desk: Desk | None = None) -> None:
+        """Every round of every cell is there once, whole, and as many as asked; nothing is left on the device."""
+        assert not ended.told["failures"], ended.told["failures"]
+        kept = [one for one in self.kept(desk) if one.run == ended.told["run"]]
+        jobs = {one.job for one in kept}
+        assert len(jobs) == cells
+        assert sorted((one.job, one.round) for one in kept) == [
+            (job, number) for job in sorted(jobs) for number in range(rounds)
+        ]
+        assert len({one.started_at for one in kept}) == len(kept), "one process counts for two rounds"
+        candidates = ended.told["candidates"]
+        assert [one["rounds"] for one in candidates] == [rounds] * cells
+        assert sum(one["samples"] for one in candidates) == sum(len(one.samples_ns) for one in kept)
+        self.await_free()
+        assert not self.sessions()
+
+
+def stopped(running: Running) -> Running:
+    """A command that stands still, and has no idea of what happens."""
+    running.signal(signal.SIGSTOP)
+    return running
+
+
+def _commands(pids: list[int]) -> str:
+    found = []
+    for pid in pids:
+        try:
+            found.append(f"{pid} " + Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")[:200])
+        except OSError:
+            continue
+    return "; ".join(found) + f" (of {os.getpid()})"

@@ -1,0 +1,236 @@
+"""A board whose runtime does what the tester says, and a desk that waits seconds where a user's waits minutes.
+
+The runtime is a stand-in for ONNX Runtime. It notes each round's process in the board's `/steered/rounds`; the N-th one
+stops while `hold-N` is there, and says so by `held-N`: then a test does to the board what it has in mind.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ready_models
+from desk import Desk
+from scene import HURRIED, Running
+from testbed.board import Board
+from testbed.clock import clock_environment
+from testbed.reach import Reach
+from waiting import awaited
+
+from edgeprof.records import Round, Run
+from edgeprof.store import Store
+
+WORKDIR = "/root/.cache/edgeprof"
+PYTHON = [Path(sys.base_prefix), Path(sys.prefix)]
+"""What a board shares to run the tester's Python."""
+FILE = "model.onnx"
+_FOLDER = "/steered"
+_STAND_IN = '''
+import gc, os, time
+
+__version__ = "0.0"
+FOLDER = "/steered/"
+
+
+class ExecutionMode:
+    ORT_SEQUENTIAL = 0
+
+
+class SessionOptions:
+    intra_op_num_threads = 0
+
+
+class Port:
+    type, shape = "tensor(float)", [1, 4]
+
+    def __init__(self, name):
+        self.name = name
+
+
+def begin():
+    """The number of this process among those that measure."""
+    os.umask(0)
+    os.makedirs(FOLDER, exist_ok=True)
+    with open(FOLDER + "rounds", "a+") as file:
+        file.write("%d\\n" % os.getpid())
+        file.flush()
+        file.seek(0)
+        return len(file.readlines())
+
+
+class InferenceSession:
+    number = 0
+
+    def __init__(self, path, options, providers):
+        self.providers, self.options = providers, options
+        self.collections = None
+
+    def get_providers(self):
+        return self.providers
+
+    def get_session_options(self):
+        return self.options
+
+    def get_inputs(self):
+        return [Port("x")]
+
+    def get_outputs(self):
+        return [Port("y")]
+
+    def run(self, names, feeds):
+        InferenceSession.number = InferenceSession.number or begin()
+        if self.in_block() or gc.isenabled():
+            self.hold("block" if self.in_block() else "first")
+        time.sleep(0.0005)
+        return [feeds["x"]]
+
+    def in_block(self):
+        """Each timed loop collects garbage once, then none until its end; the first is the warm-up."""
+        if gc.isenabled():
+            return False
+        done = gc.get_stats()[2]["collections"]
+        if self.collections is None:
+            self.collections = done
+        return done > self.collections
+
+    def hold(self, where):
+        path = FOLDER + "hold-%d" % self.number
+        while os.path.exists(path) and open(path).read() == where:
+            open(FOLDER + "held-%d" % self.number, "w").close()
+            time.sleep(0.02)
+'''
+
+
+class Steered:
+    """The stand-in on a board, for the tester."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+
+    def _path(self, name: str) -> Path:
+        return self._board.path(f"{_FOLDER}/{name}")
+
+    def hold(self, number: int, where: str = "first") -> None:
+        """Have the N-th round (from 1) stop, at its first inference or in its timed block."""
+        self._path("").mkdir(mode=0o777, exist_ok=True)
+        self._path("").chmod(0o777)
+        self._path(f"hold-{number}").write_text(where)
+
+    def await_held(self, number: int, command: Running | None = None) -> None:
+        """Returns when the N-th round has stopped."""
+
+        def held() -> bool:
+            assert command is None or command.running(), command.lines
+            return self._path(f"held-{number}").exists()
+
+        awaited(held, f"round {number} has not begun")
+
+    def go_on(self, *numbers: int) -> None:
+        """The end of `hold`."""
+        for number in numbers:
+            self._path(f"hold-{number}").unlink(missing_ok=True)
+
+    def begun(self) -> int:
+        """How many processes have measured so far."""
+        try:
+            return len(self._path("rounds").read_text().splitlines())
+        except FileNotFoundError:
+            return 0
+
+
+class Impatient(Desk):
+    """A desk with a file to profile, whose commands have other time limits than a user's; see `hurried.py`."""
+
+    hurry = ("keep=60", "edgeprof.target.ssh.session.PING_S=2", "edgeprof.target.ssh.session.PONG_S=2")
+
+    def __init__(self, folder: Path, weights: int = 0) -> None:
+        super().__init__(folder)
+        ready_models.onnx_file(self.root / FILE, weights=weights)
+
+    def _command(self, arguments: tuple[str, ...]) -> list[str]:
+        return [sys.executable, str(HURRIED), *self.hurry, "--", *arguments]
+
+    @contextmanager
+    def profiling(self, count: int = 3, device: str = "board", *more: str) -> Iterator[Running]:
+        """The file's profiling in so many rounds, begun; not left behind."""
+        running = Running(self.begin(*profile(count, device, *more)))
+        try:
+            yield running
+        finally:
+            running.close()
+
+    def rounds(self) -> list[int]:
+        """The numbers of the rounds of the newest run that are stored; each is there once."""
+        store = Store(self.root / ".edgeprof", read_only=True)
+        try:
+            run = store.all(Run.KIND, Run)[-1]
+            found = sorted((one.job, one.round) for one in store.all(Round.KIND, Round, run=run.run))
+        finally:
+            store.close()
+        assert len({job for job, _ in found}) <= 1
+        return [number for _, number in found]
+
+
+def profile(count: int = 3, device: str = "board", *more: str) -> tuple[str, ...]:
+    """The words of the command that profiles the file."""
+    return ("profile", FILE, "--device", device, "--rounds", str(count), "--json", *more)
+
+
+def options(folder: Path, clock: bool = False, **more: Any) -> dict[str, Any]:
+    """For a board with the stand-in, and with a wall clock of its own (told by `folder`/clock/offset) if asked for."""
+    package = folder / "stand-in" / "onnxruntime"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(_STAND_IN, encoding="utf-8")
+    environment = {"PYTHONPATH": str(package.parent)}
+    share = [*PYTHON, package.parent]
+    if clock:
+        (folder / "clock").mkdir()
+        environment |= clock_environment(folder / "clock" / "offset")
+        share += [folder / "clock", Path(environment["LD_PRELOAD"]).parent]
+    return {"share": share, "environment": environment, **more}
+
+
+def parts(board: Board, workdir: str = WORKDIR) -> list[Path]:
+    """Files that are not wholly there yet."""
+    return list(board.path(f"{workdir}/blobs").glob("*.part"))
+
+
+def await_part(board: Board, size: int) -> None:
+    """Returns when so much of a file has arrived."""
+    awaited(lambda: any(one.stat().st_size >= size for one in parts(board)), "nothing arrives")
+
+
+def sent(board: Board) -> int:
+    """Bytes that this machine has put on the link to the board so far."""
+    return int(Path(f"/sys/class/net/{board.link.interface}/statistics/tx_bytes").read_text())
+
+
+def agents(board: Reach, mode: str) -> list[int]:
+    """The pids there of the agent in a mode."""
+    said = board.ssh(f"pgrep -f '[b]lobs/[0-9a-f]{{64}} {mode} '").stdout
+    return [int(pid) for pid in said.split()]
+
+
+def kill(board: Reach, pids: Sequence[int], number: signal.Signals = signal.SIGKILL) -> None:
+    """Send a signal to processes there."""
+    assert pids
+    done = board.ssh(f"kill -{number.value} {shlex.join(map(str, pids))}", user="root")
+    assert done.returncode == 0, done.stderr
+
+
+def unanswered(board: Board) -> int:
+    """How often in a row this machine's kernel has sent something to the board for nothing."""
+    told = subprocess.run(["ss", "-tin", "dst", board.host], capture_output=True, text=True, check=True).stdout
+    return max((int(word.partition(":")[2]) for word in told.split() if word.startswith("backoff:")), default=0)
+
+
+def there(path: Path) -> bool:
+    """Whether something is there, also while its board is not."""
+    return os.path.lexists(path)

@@ -1,0 +1,95 @@
+"""The Pythons of boards: none, one that is too old, one that is elsewhere or broken, one without pip and venv."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from desk import Desk
+from logins import on, refused, works
+from testbed.pythons import write_programs, write_python
+from testbed.sshd import PATH, Sshd
+
+TOO_OLD = "the device's Python is too old: 3.6; the agent needs 3.8 or newer"
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path / "desk")
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A PATH with everything but Python."""
+    return write_programs(tmp_path_factory.mktemp("bare") / "bin", without=["python*"])
+
+
+def script(path: Path, text: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_no_python_at_all_is_told_with_the_command_that_installs_it(sshd: Sshd, desk: Desk, bare: Path) -> None:
+    on(sshd, desk, environment={"PATH": str(bare)})
+    refused(desk, "there is no Python on the device", "sudo apt-get install python3")
+
+
+def test_a_python_that_is_too_old_is_told_with_its_version_and_a_newer_one_beside_it_is_found(
+    sshd: Sshd, desk: Desk, bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = write_python(tmp_path / "old", "3.6.9")
+    on(sshd, desk, environment={"PATH": f"{old}:{bare}"})
+    refused(desk, f"board: {TOO_OLD}", "sudo apt-get install python3.8")
+    desk.add(sshd, python="python3", provision="auto")
+    refused(desk, f"devices/board.toml, python: {TOO_OLD}")
+    newer = tmp_path / "newer"
+    newer.mkdir()
+    script(newer / "python3.9", 'exec /usr/bin/python3 "$@"')
+    on(sshd, desk, environment={"PATH": f"{old}:{newer}:{bare}"})
+    works(sshd, desk, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ("/no/such/python", "there is no such Python on the device: /no/such/python"),
+        ("python3 -O", "there is no such Python on the device: python3 -O"),
+        ("$(touch owned)", "there is no such Python on the device: $(touch owned)"),
+        ("~/broken", "home/broken does not run: cannot open shared object"),
+        ("/bin/cat", "/bin/cat does not run: "),
+    ],
+)
+def test_a_named_python_that_is_none_is_told_and_nothing_else_is_run(
+    sshd: Sshd, desk: Desk, asked: str, words: str
+) -> None:
+    script(sshd.home / "broken", "echo cannot open shared object >&2; exit 127")
+    on(sshd, desk, keys={"python": asked})
+    assert "devices/board.toml, python: " in refused(desk, words)
+    assert not list(sshd.home.rglob("owned"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "make"),
+    [
+        ("~/my python/python3", lambda path: path.symlink_to("/usr/bin/python3")),
+        ("my python/python3", lambda path: path.symlink_to("/usr/bin/python3")),
+        ("~/my python/shim", lambda path: script(path, 'exec /usr/bin/python3 "$@"')),
+    ],
+)
+def test_a_python_in_the_home_folder_and_a_shim_before_it_serve(
+    sshd: Sshd, desk: Desk, monkeypatch: pytest.MonkeyPatch, asked: str, make: Callable[[Path], object]
+) -> None:
+    (sshd.home / "my python").mkdir()
+    make(sshd.home / asked.removeprefix("~/"))
+    on(sshd, desk, keys={"python": asked})
+    works(sshd, desk, monkeypatch)
+
+
+def test_neither_pip_nor_venv_is_needed_on_the_device(
+    sshd: Sshd, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = write_python(tmp_path / "without", lacks=("pip", "venv", "ensurepip"))
+    on(sshd, desk, environment={"PATH": f"{without}:{PATH}"})
+    works(sshd, desk, monkeypatch)
