@@ -1,8 +1,10 @@
 """The examples in the documents are executed: every `$ ` line of a ```console block, in order, in a small suite.
 
-A line of the form `# exit N` right above a command says the exit code that it ends with. Commands that a reader runs
-once on a fresh machine (git clone, make, pip, ssh) are not run here: `.ci/run` and the wheel's tests do. Files that
-the reader is to have (`old.onnx`, see READERS) lie in the suite, copies of what it exports.
+A line of the form `# exit N` right above a command says the exit code that it ends with. What is not run is in
+ELSEWHERE, with the reason. Files that the reader is to have (`old.onnx`, see READERS) lie in the suite, copies of what
+it exports. The boards that the reader has (BOARDS) are a real SSH server on this machine, under those names in
+`~/.ssh/config`; who is asked whether its host key is right says yes on a terminal. Three things differ from a
+reader's: the user (USER_OF), the fingerprint where the page writes `SHA256:...`, and KEYS in the device files.
 """
 
 from __future__ import annotations
@@ -14,25 +16,54 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
+import test_layers
+import typer
 from conftest import Done, edgeprof
+from desk import Desk
+from terminal import Terminal
+from testbed.sshd import Sshd
 
 from edgeprof.agent import canary, timing, worker
 from edgeprof.agent import operators as profiler
+from edgeprof.agent.board import LEASE_S
 from edgeprof.cli import options
+from edgeprof.cli.app import app
 from edgeprof.export.verify import SAMPLES
 from edgeprof.measure import conditions, inputs, trust
 from edgeprof.measure.operators import INFERENCES
 from edgeprof.rank import bounds
-from edgeprof.records import ADVICE, PASSING, Method
+from edgeprof.records import ADVICE, PASSING, Device, Method
 from edgeprof.stats import pairs, sequence, shape, tails
+from edgeprof.target.protocol import PROTOCOL
+from edgeprof.target.ssh import connection
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-ELSEWHERE = ("git", "make", "pip", "cd", "ssh", "sudo", "apt-get")
+PAGES = [
+    *(ROOT / name for name in ("README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted(ROOT.glob("*/README.md")),
+]
+ELSEWHERE = {
+    "git": "fetches this repository from wherever the reader has it",
+    "make": "CI runs make demo and make test from a fresh clone",
+    "pip": "tests/test_wheel.py installs the wheel",
+}
+"""Commands that are not run here -> why."""
 READERS = ("old.onnx", "new.onnx", "model.onnx", "other.tflite")
+BOARDS = ("raspberrypi.local", "raspberry-pi", "jetson")
+USER_OF = "pi@"
+"""A server that anybody may start lets nobody in but whoever started it."""
+KEYS = {
+    "python": ("the tester's, which has all runtimes", sys.executable),
+    "provision": ("fetching and sending wheels is tested by tests/target/test_wheels.py and tests/faults", "never"),
+    "threads": ("a candidate less, to be quicker", [1]),
+}
+"""Keys that a board's file gets here unless it has them -> why, and the value. Its lease is the test's own too."""
 
 
 def examples(text: str) -> list[tuple[str, int]]:
@@ -49,38 +80,98 @@ def examples(text: str) -> list[tuple[str, int]]:
     return found
 
 
-def test_there_are_examples() -> None:
-    assert sum(len(examples(page.read_text(encoding="utf-8"))) for page in PAGES) >= 8
+class Reader:
+    """Somebody who types what a page says, in a suite with one finished run."""
 
+    def __init__(self, folder: Path, done: Done, server: Sshd) -> None:
+        self.suite = folder / "suite"
+        self.server = server
+        shutil.copytree(done.root, self.suite)
+        self.desk = Desk(folder, self.suite)
+        self.lease = folder / "lease"
+        self.lease.mkdir()
+        edgeprof("export", "--out", str(folder / "files"), cwd=self.suite)
+        for name in READERS:
+            (exported,) = (folder / "files").glob(f"*{Path(name).suffix}")
+            shutil.copyfile(exported, self.suite / name)
+        (self.desk.home / ".ssh" / "config").write_text(
+            f"Host {' '.join(BOARDS)}\n  HostName {server.host}\n  Port {server.port}\n"
+            f'  IdentityFile "{server.key_file}"\n'
+        )
+        self.fit_boards()
 
-@pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_examples_of_a_page_run(page: Path, done: Done, tmp_path: Path) -> None:
-    suite = tmp_path / "suite"
-    shutil.copytree(done.root, suite)
-    edgeprof("export", "--out", str(tmp_path / "files"), cwd=suite)
-    for name in READERS:
-        (exported,) = (tmp_path / "files").glob(f"*{Path(name).suffix}")
-        shutil.copyfile(exported, suite / name)
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    for command, code in examples(page.read_text(encoding="utf-8")):
-        words = shlex.split(command)
-        if words[0] in ELSEWHERE:
-            continue
-        assert words[0] == "edgeprof", f"{page.name}: {command}: examples use edgeprof itself"
-        if words[1] == "choose" and not any_trusted(suite):
-            code = 1
+    @property
+    def environment(self) -> dict[str, str]:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return {**self.desk.environment, "PATH": path}
+
+    def type(self, command: str) -> tuple[int, str]:
+        """The exit code and what was printed."""
+        words = shlex.split(command.replace(USER_OF, f"{self.server.user}@").replace("SHA256:...", self.fingerprint))
+        if words[1:3] in (["device", "add"], ["device", "trust"]):
+            with Terminal(words, self.suite, self.environment) as terminal:
+                if not self.trusted and "--fingerprint" not in words:
+                    terminal.read_until("Is it the board's key?")
+                    terminal.type("yes")
+                code, said = terminal.end(), terminal.said
+            self.fit_boards()
+            return code, said
         ran = subprocess.run(
             words,
-            cwd=suite,
-            env={**os.environ, "PATH": path},
+            cwd=self.suite,
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=280,
             check=False,
         )
-        assert ran.returncode == code, f"{page.name}: $ {command}\nexit {ran.returncode}\n{ran.stdout}\n{ran.stderr}"
+        return ran.returncode, ran.stdout + ran.stderr
+
+    @property
+    def fingerprint(self) -> str:
+        return self.server.fingerprint
+
+    @property
+    def trusted(self) -> bool:
+        known = self.suite / "devices" / "known_hosts"
+        return known.exists() and self.server.known_hosts_line in known.read_text()
+
+    def fit_boards(self) -> None:
+        """See KEYS."""
+        for path in (self.suite / "devices").glob("*.toml"):
+            told = tomllib.loads(path.read_text(encoding="utf-8"))
+            if told["transport"] == "ssh":
+                added = {key: value for key, (_, value) in KEYS.items()} | {"lease": str(self.lease)}
+                told = {**{key: value for key, value in added.items() if key not in told}, **told, "threads": [1]}
+                lines = (f"{key} = {json.dumps(value)}\n" for key, value in told.items())
+                path.write_text("".join(lines), encoding="utf-8")
+
+
+def test_there_are_examples() -> None:
+    assert sum(len(examples(page.read_text(encoding="utf-8"))) for page in PAGES) >= 40
+
+
+def test_what_is_not_run_is_listed_and_all_that_is_listed_is_there() -> None:
+    words = {shlex.split(command)[0] for page in PAGES for command, _ in examples(page.read_text(encoding="utf-8"))}
+    assert words - {"edgeprof"} <= ELSEWHERE.keys()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if examples(page.read_text(encoding="utf-8"))],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
+def test_the_examples_of_a_page_run(page: Path, done: Done, loopback: Sshd, tmp_path: Path) -> None:
+    reader = Reader(tmp_path, done, loopback)
+    for command, expected in examples(page.read_text(encoding="utf-8")):
+        words = shlex.split(command)
+        if words[0] in ELSEWHERE:
+            continue
+        code = 1 if words[1] == "choose" and not any_trusted(reader.suite) else expected
+        ended, said = reader.type(command)
+        assert ended == code, f"{page.name}: $ {command}\nexit {ended}\n{said}"
 
 
 def test_the_numbers_of_the_method_page_are_those_of_the_code() -> None:
@@ -142,7 +233,74 @@ def any_trusted(suite: Path) -> bool:
 
 
 def test_links_between_the_documents_lead_somewhere() -> None:
-    for page in [*PAGES, ROOT / "CONTRIBUTING.md", *ROOT.glob("*/README.md")]:
-        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
-            if "://" not in target:
-                assert (page.parent / target).exists(), f"{page.name} links to {target}"
+    for page in PAGES:
+        for target, place in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", page.read_text(encoding="utf-8")):
+            if "://" in target:
+                continue
+            found = page.parent / target if target else page
+            assert found.exists(), f"{page.name} links to {target}"
+            if place:
+                titles = re.findall(r"^#+ (.*)", found.read_text(encoding="utf-8"), re.M)
+                assert place in {anchor(title) for title in titles}, f"{page.name} links to {target}#{place}"
+
+
+def anchor(title: str) -> str:
+    """Of a heading, as the usual viewers make it."""
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+
+
+def test_commands_that_are_named_exist_with_their_options() -> None:
+    """Also those within a sentence."""
+    top = typer.main.get_command(app)
+    for page in PAGES:
+        if page.name == "CHANGELOG.md":
+            continue
+        for line in re.findall(r"`(edgeprof [a-z][^`]*)`", page.read_text(encoding="utf-8")):
+            words = [word for word in line.split()[1:] if word != "..."]
+            command = top
+            while words and hasattr(command, "commands"):
+                assert words[0] in command.commands, f"{page.name}: {line}"
+                command = command.commands[words.pop(0)]
+            known = {option for one in command.params for option in (*one.opts, *one.secondary_opts)}
+            asked = {word for word in words if re.fullmatch(r"--?[a-z][a-z-]*", word)}
+            assert asked <= known, f"{page.name}: {line}: {asked - known}"
+
+
+def test_every_key_of_a_device_file_is_explained() -> None:
+    page = (ROOT / "docs" / "add-a-device.md").read_text(encoding="utf-8")
+    told = {key for row in re.findall(r"^\| (`.*?) \|", page, re.M) for key in re.findall(r"`([a-z_]+)`", row)}
+    assert {field.name for field in msgspec.structs.fields(Device)} - {"name"} <= told
+
+
+def test_errors_that_are_explained_are_those_of_the_code() -> None:
+    """The first column of the table of errors quotes them, with `...` for what differs."""
+    sources = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "edgeprof").rglob("*.py")))
+    sources = re.sub(r"[\"']\s*\n\s*[frb]?[\"']", "", sources).replace('\\"', '"')
+    page = (ROOT / "docs" / "add-a-device.md").read_text(encoding="utf-8")
+    table = page.partition("## When it does not work")[2].partition("\n## ")[0]
+    quoted = re.findall(r"^\| `([^`]+)` \|", table, re.M)
+    assert len(quoted) >= 15
+    for error in quoted:
+        for part in error.split("..."):
+            assert part.strip() in sources, f"no error says {part.strip()!r}"
+
+
+def test_the_tests_that_security_md_names_are_there() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", (ROOT / "SECURITY.md").read_text(encoding="utf-8"))
+    assert len(named) >= 20
+    for file, test in named:
+        assert (ROOT / file).is_file(), file
+        assert not test or f"def {test}(" in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{test}"
+
+
+def test_the_architecture_page_has_the_parts_and_numbers_of_the_code() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("| part | does | may import |")[2].partition("\n\n")[0]
+    parts = {name for row in re.findall(r"^\| (`.*?) \|", table, re.M) for name in re.findall(r"`(\w+)`", row)}
+    assert parts == {part for part in test_layers.MAY_IMPORT if not part.startswith("__")}
+    for words in (
+        f"(protocol {PROTOCOL},",
+        f"{connection.KEEP_S / 60:.0f} minutes",
+        f"{LEASE_S / 3600:.0f} hour",
+    ):
+        assert words in page, f"docs/architecture.md does not say: {words}"

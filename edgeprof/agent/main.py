@@ -97,13 +97,30 @@ def serve(program: str, workdir: Optional[str] = None) -> int:
                     return 0
                 host.read_back(rest)
             elif line is not None:
-                answer(line, supervisor, program, workdir)
+                try:
+                    answer(line, supervisor, program, workdir)
+                except HostGoneError:
+                    raise
+                except Exception as error:  # what the device or we do wrong ends the call, not the agent
+                    emit(_broken(error))
             elif host.closed:
                 return 0
             else:
                 host.fill()
     except HostGoneError:
         return 0
+
+
+def _broken(error: Exception) -> Dict[str, Any]:
+    """The event that a call could not be carried out."""
+    import traceback
+
+    from .refusal import refused
+
+    traceback.print_exc()
+    if isinstance(error, OSError):
+        return refused(error, "the call could not be carried out").event()
+    return {"event": "error", "message": "%s: %s" % (type(error).__name__, error)}
 
 
 def is_receive(line: bytes) -> bool:

@@ -51,7 +51,9 @@ def space() -> str:
 
 def _stat(pid: int) -> Optional[List[str]]:
     try:
-        with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as file:
+        # That of its first thread says the same. Not /proc/PID/stat: under qemu a process finds there, of itself alone,
+        # numbers that qemu made up.
+        with open("/proc/%d/task/%d/stat" % (pid, pid), encoding="utf-8", errors="replace") as file:
             # The name in brackets may hold anything, also spaces and brackets.
             fields = file.read().rpartition(")")[2].split()
     except OSError:

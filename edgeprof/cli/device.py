@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
-from edgeprof.cli import console
+from edgeprof.cli import console, host_keys
 from edgeprof.cli.app import Options, app
 from edgeprof.cli.measure import PANEL
 from edgeprof.cli.options import AsJson, ExporterNames, Wait, seconds
 from edgeprof.errors import DeviceError, UsageError
 
 if TYPE_CHECKING:
-    from edgeprof.pipeline import Presented
     from edgeprof.records import Device, DeviceFacts
 
 device_app = typer.Typer(no_args_is_help=True, help="Add boards, look at them, and keep them in order.")
@@ -29,7 +31,7 @@ Fingerprint = Annotated[
 ]
 
 ADDRESS = re.compile(
-    r"(?:(?P<user>[^@\s]+)@)?(?P<host>\[[0-9A-Fa-f:.%]+\]|[^@:\s\[\]]+|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+)(?::(?P<port>\d+))?"
+    r"(?:(?P<user>[^@\s/]+)@)?(?P<host>\[[0-9A-Fa-f:.%]+\]|[^@:\s\[\]/]+|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+)(?::(?P<port>\d+))?"
 )
 
 
@@ -66,18 +68,18 @@ def add(
     board = msgspec.structs.replace(board, known_hosts=str(root / "devices" / "known_hosts"))
     _check_taken(root, board, force)
     store = options.store()
-    with console.progress() as progress:
+    with console.progress() as progress, _unwritten(root / "devices" / f"{name}.toml"):
         expected = fingerprint
         while not (seen := pipeline.presented(board, progress)).known:
             other = seen.jump and expected not in (None, seen.fingerprint)
-            if other or _decided(seen, board, expected) is None:
+            if other or host_keys.decided(seen, board, expected) is None:
                 # Written already, so that `edgeprof device trust NAME` knows whom it is about.
                 suite.write_device(root, _plain(board))
-                raise _untrusted(seen, board)
+                raise host_keys.untrusted(seen, board)
             pipeline.accept(board, seen)
             expected = None if seen.jump else expected
         if expected not in (None, seen.fingerprint):
-            raise _other_key(seen, board, str(expected))
+            raise host_keys.other_key(seen, board, str(expected))
         facts = pipeline.probe(store, board, progress)
     path = suite.write_device(root, msgspec.structs.replace(_plain(board), **_described(facts)))
     if as_json:
@@ -110,13 +112,13 @@ def trust(context: typer.Context, name: Name, fingerprint: Fingerprint = None, a
     with console.progress() as progress:
         file: Path | None = None
         while not (seen := pipeline.presented(board, progress)).known:
-            if _decided(seen, board, fingerprint) is None:
-                raise _untrusted(seen, board)
+            if host_keys.decided(seen, board, fingerprint) is None:
+                raise host_keys.untrusted(seen, board)
             file = pipeline.accept(board, seen)
             if not seen.jump or fingerprint is not None:
                 break
         if fingerprint not in (None, seen.fingerprint):
-            raise _other_key(seen, board, str(fingerprint))
+            raise host_keys.other_key(seen, board, str(fingerprint))
     if as_json:
         written = None if file is None else str(file)
         console.print_json(
@@ -188,9 +190,10 @@ def clean(
 
     options: Options = context.obj
     board = options.suite().device(name)
-    limit = seconds(older_than, "--older-than")
-    with console.progress() as progress:
-        done = pipeline.clean(options.store(), board, limit, everything, seconds(wait, "--wait"), progress)
+    limit, wait_s = seconds(older_than, "--older-than"), seconds(wait, "--wait")
+    store = options.store()
+    with store.lock(f"edgeprof device clean {name}", wait_s), console.progress() as progress:
+        done = pipeline.clean(store, board, limit, everything, wait_s, progress)
     if as_json:
         console.print_json({"schema": console.JSON_SCHEMA, "device": name, "files": done.files, "bytes": done.bytes})
     else:
@@ -230,7 +233,7 @@ def _board(
         host=found["host"].strip("[]"),
         user=found["user"],
         port=int(found["port"]) if found["port"] else None,
-        key_file=None if key_file is None else str(key_file.expanduser().absolute()),
+        key_file=None if key_file is None else os.path.abspath(key_file.expanduser()),
         password_env=password_env,
         python=python,
         workdir=workdir,
@@ -254,38 +257,15 @@ def _check_taken(root: Path, board: Device, force: bool) -> None:
         )
 
 
-def _decided(seen: Presented, board: Device, fingerprint: str | None) -> bool | None:
-    """Whether a person, or the script that a person wrote, takes the key for the board's; None: nobody said so."""
-    if fingerprint is not None:
-        if fingerprint != seen.fingerprint:
-            raise _other_key(seen, board, fingerprint)
-        return True
-    who = f"the jump host {seen.host}, on the way to {board.name}," if seen.jump else f"{board.name} ({board.host})"
-    console.say(f"{who} presents the host key {seen.kind} {seen.fingerprint}, which is not known yet.")
-    family = next((name for name in ("ed25519", "ecdsa", "rsa") if name in seen.kind), "*")
-    console.say(f"  compare it there: ssh-keygen -lf /etc/ssh/ssh_host_{family}_key.pub")
-    return True if console.asked_yes(f"Is it the {'jump host' if seen.jump else 'board'}'s key?") else None
-
-
-def _untrusted(seen: Presented, board: Device) -> DeviceError:
-    return DeviceError(
-        f"the host key{_of_jump(seen)} is not known: {seen.kind} {seen.fingerprint}",
-        where=board.name,
-        hint=f"compare it there, then: edgeprof device trust {board.name}"
-        f" (in scripts: edgeprof device trust {board.name} --fingerprint {seen.fingerprint})",
-    )
-
-
-def _of_jump(seen: Presented) -> str:
-    return f" of the jump host {seen.host}" if seen.jump else ""
-
-
-def _other_key(seen: Presented, board: Device, fingerprint: str) -> DeviceError:
-    return DeviceError(
-        f"the host key{_of_jump(seen)} is not the expected one: it is {seen.fingerprint}, expected is {fingerprint}",
-        where=board.name,
-        hint="either the expectation is wrong, or this is not the board you think it is; nothing was stored",
-    )
+@contextlib.contextmanager
+def _unwritten(path: Path) -> Iterator[None]:
+    """A hint to correct a file that is not there yet says where to correct it instead."""
+    try:
+        yield
+    except DeviceError as error:
+        if error.hint and path.name in error.hint and not path.exists():
+            error.hint += "; it is not written yet: say it to edgeprof device add (see --help)"
+        raise
 
 
 def _plain(board: Device) -> Device:

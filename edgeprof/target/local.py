@@ -177,6 +177,8 @@ class LocalChannel:
 
     def _gone(self) -> DeviceError:
         """What an agent that has ended leaves to say."""
+        if self._stderr.closed:
+            return LinkError("the channel was closed", where=self._device)
         try:
             status = self._process.wait(CLOSE_S)
         except subprocess.TimeoutExpired:

@@ -42,7 +42,9 @@ class HeldRounds:
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
         self._folder = folder
-        (folder / "sitecustomize.py").write_text(SITE)
+        self.site = folder / "sitecustomize.py"
+        """Run at the start of every Python there, but those that begin without a site."""
+        self.site.write_text(SITE)
         self.environment = {"PYTHONPATH": str(folder)}
 
     def begun(self) -> list[Begun]:

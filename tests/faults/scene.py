@@ -18,6 +18,7 @@ from held_rounds import HeldRounds
 from testbed.sshd import Sshd
 from waiting import awaited
 
+from edgeprof.agent import processes as agent_processes
 from edgeprof.records import Round, Run
 from edgeprof.store import Store
 
@@ -73,9 +74,13 @@ class Running:
         """Whether it has not ended."""
         return self._process.poll() is None
 
+    def await_end(self) -> int:
+        """Its exit code, when it has ended."""
+        return self._process.wait(240)
+
     def end(self, code: int = 0) -> Ended:
         """Wait for its end, which must be with this exit code."""
-        found = self._process.wait(240)
+        found = self.await_end()
         for reader in self._readers:
             reader.join(20)
         stdout, stderr = "".join(self._out), "".join(self.lines)
@@ -105,9 +110,10 @@ class Scene:
 
     Args:
         server: is restarted, so that its logins have what holds the rounds.
+        root: the desk's suite, instead of a new one.
     """
 
-    def __init__(self, folder: Path, server: Sshd) -> None:
+    def __init__(self, folder: Path, server: Sshd, root: Path | None = None) -> None:
         self.server = server
         self.folder = folder
         self.leases = folder / "leases"
@@ -115,20 +121,23 @@ class Scene:
         self.rounds = HeldRounds(folder / "rounds")
         server.environment.update(self.rounds.environment)
         server.restart()
-        self.desk = self.new_desk("desk")
+        self.desk = self.new_desk("desk", root)
+        self.keep_s = 600.0
+        """How long a lost device is tried again, and how long a session waits for its host."""
         self._running: list[Running] = []
+        self._sleepers: list[subprocess.Popen[bytes]] = []
 
-    def new_desk(self, name: str, port: int | None = None, **keys: Any) -> Desk:
+    def new_desk(self, name: str, root: Path | None = None) -> Desk:
         """One of a user who knows the device, with two ready files."""
-        desk = Desk(self.folder / name)
-        desk.add(self.server, port=port, lease=str(self.leases), **keys)
+        desk = Desk(self.folder / name, root)
+        desk.add(self.server, lease=str(self.leases))
         for file in FILES:
             ready_models.onnx_file(desk.root / file, weights=4 + FILES.index(file))
         return desk
 
-    def behind(self, port: int, **keys: Any) -> None:
+    def behind(self, port: int) -> None:
         """Have the desk reach the device through a proxy."""
-        self.desk.add(self.server, port=port, lease=str(self.leases), **keys)
+        self.desk.add(self.server, port=port, lease=str(self.leases))
 
     def profile(
         self,
@@ -149,7 +158,7 @@ class Scene:
     def begin(self, *words: str, desk: Desk | None = None, hurry: Mapping[str, float] | None = None) -> Running:
         """Begin a command."""
         desk = desk or self.desk
-        limits = [f"{name}={seconds}" for name, seconds in (hurry or {}).items()]
+        limits = [f"{name}={seconds}" for name, seconds in {"keep": self.keep_s, **(hurry or {})}.items()]
         process = subprocess.Popen(
             [sys.executable, str(HURRIED), *limits, "--", *words],
             cwd=desk.root,
@@ -179,6 +188,9 @@ class Scene:
         """The end of all commands."""
         for running in self._running:
             running.close()
+        for sleeper in self._sleepers:
+            sleeper.kill()
+            sleeper.wait()
 
     # --- the device
 
@@ -233,6 +245,17 @@ class Scene:
         awaited(lambda: not self.server.processes(), lambda: "left: " + _commands(self.server.processes()))
         awaited(lambda: not self.holders(), lambda: f"held: {self.holders()}")
 
+    def take_lease_by_force(self, owner: str, what: str) -> int:
+        """As after an expiry that nobody noticed: another has it, with a higher number. Returns that."""
+        record = json.loads(self.lease.read_bytes())
+        sleeper = subprocess.Popen(["sleep", "1000"])
+        self._sleepers.append(sleeper)
+        holder = {**record["holders"][0], "pid": sleeper.pid, "started": agent_processes.started(sleeper.pid)}
+        record |= {"fence": record["fence"] + 1, "session": "other", "owner": owner, "what": what}
+        record["holders"] = [{**holder, "expires": agent_processes.boottime() + 1000.0}]
+        self.lease.write_bytes(json.dumps(record).encode().ljust(4095) + b"\n")
+        return int(record["fence"])
+
     # --- what came of it
 
     def kept(self, desk: Desk | None = None) -> list[Round]:
@@ -253,6 +276,12 @@ class Scene:
 
     def check(self, ended: Ended, rounds: int, *, cells: int = len(FILES), desk: Desk | None = None) -> None:
         """Every round of every cell is there once, whole, and as many as asked; nothing is left on the device."""
+        self.check_rounds(ended, rounds, cells=cells, desk=desk)
+        self.await_free()
+        assert not self.sessions()
+
+    def check_rounds(self, ended: Ended, rounds: int, *, cells: int = len(FILES), desk: Desk | None = None) -> None:
+        """Every round of every cell is there once, whole, and as many as asked."""
         assert not ended.told["failures"], ended.told["failures"]
         kept = [one for one in self.kept(desk) if one.run == ended.told["run"]]
         jobs = {one.job for one in kept}
@@ -264,8 +293,6 @@ class Scene:
         candidates = ended.told["candidates"]
         assert [one["rounds"] for one in candidates] == [rounds] * cells
         assert sum(one["samples"] for one in candidates) == sum(len(one.samples_ns) for one in kept)
-        self.await_free()
-        assert not self.sessions()
 
 
 def stopped(running: Running) -> Running:

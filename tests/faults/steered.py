@@ -6,13 +6,12 @@ stops while `hold-N` is there, and says so by `held-N`: then a test does to the 
 
 from __future__ import annotations
 
-import os
-import shlex
+import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ import ready_models
 from desk import Desk
 from scene import HURRIED, Running
 from testbed.board import Board
-from testbed.clock import clock_environment
 from testbed.reach import Reach
 from waiting import awaited
 
@@ -101,11 +99,25 @@ class InferenceSession:
         return done > self.collections
 
     def hold(self, where):
-        path = FOLDER + "hold-%d" % self.number
-        while os.path.exists(path) and open(path).read() == where:
+        # Empty files: on a full disk their coming and going changes nothing.
+        while os.path.exists(FOLDER + "hold-%d-%s" % (self.number, where)):
             open(FOLDER + "held-%d" % self.number, "w").close()
             time.sleep(0.02)
 '''
+
+# libfaketime will not do: with true monotonic clocks it breaks the sleeping of Python 3.11.
+_CLOCK = """
+import time
+def off():
+    with open({file!r}) as file:
+        return float(file.read())
+def shifted(tell, unit):
+    return lambda: tell() + int(off() * unit)
+def told(tell, unit):
+    return lambda clock: tell(clock) + (int(off() * unit) if clock == time.CLOCK_REALTIME else 0)
+time.time, time.time_ns = shifted(time.time, 1), shifted(time.time_ns, 10**9)
+time.clock_gettime, time.clock_gettime_ns = told(time.clock_gettime, 1), told(time.clock_gettime_ns, 10**9)
+"""
 
 
 class Steered:
@@ -121,7 +133,7 @@ class Steered:
         """Have the N-th round (from 1) stop, at its first inference or in its timed block."""
         self._path("").mkdir(mode=0o777, exist_ok=True)
         self._path("").chmod(0o777)
-        self._path(f"hold-{number}").write_text(where)
+        self._path(f"hold-{number}-{where}").touch()
 
     def await_held(self, number: int, command: Running | None = None) -> None:
         """Returns when the N-th round has stopped."""
@@ -135,7 +147,8 @@ class Steered:
     def go_on(self, *numbers: int) -> None:
         """The end of `hold`."""
         for number in numbers:
-            self._path(f"hold-{number}").unlink(missing_ok=True)
+            for where in ("first", "block"):
+                self._path(f"hold-{number}-{where}").unlink(missing_ok=True)
 
     def begun(self) -> int:
         """How many processes have measured so far."""
@@ -166,14 +179,16 @@ class Impatient(Desk):
         finally:
             running.close()
 
+    def run(self) -> Run:
+        """The newest one."""
+        with closing(Store(self.root / ".edgeprof", read_only=True)) as store:
+            return store.all(Run.KIND, Run)[-1]
+
     def rounds(self) -> list[int]:
         """The numbers of the rounds of the newest run that are stored; each is there once."""
-        store = Store(self.root / ".edgeprof", read_only=True)
-        try:
-            run = store.all(Run.KIND, Run)[-1]
+        run = self.run()
+        with closing(Store(self.root / ".edgeprof", read_only=True)) as store:
             found = sorted((one.job, one.round) for one in store.all(Round.KIND, Round, run=run.run))
-        finally:
-            store.close()
         assert len({job for job, _ in found}) <= 1
         return [number for _, number in found]
 
@@ -183,18 +198,33 @@ def profile(count: int = 3, device: str = "board", *more: str) -> tuple[str, ...
     return ("profile", FILE, "--device", device, "--rounds", str(count), "--json", *more)
 
 
-def options(folder: Path, clock: bool = False, **more: Any) -> dict[str, Any]:
-    """For a board with the stand-in, and with a wall clock of its own (told by `folder`/clock/offset) if asked for."""
+def options(folder: Path, clock: Path | None = None, **more: Any) -> dict[str, Any]:
+    """For a board with the stand-in.
+
+    Args:
+        clock: a file that says by how many seconds the wall clock is off for every Python there, until it says other.
+    """
     package = folder / "stand-in" / "onnxruntime"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text(_STAND_IN, encoding="utf-8")
-    environment = {"PYTHONPATH": str(package.parent)}
     share = [*PYTHON, package.parent]
-    if clock:
-        (folder / "clock").mkdir()
-        environment |= clock_environment(folder / "clock" / "offset")
-        share += [folder / "clock", Path(environment["LD_PRELOAD"]).parent]
-    return {"share": share, "environment": environment, **more}
+    if clock is not None:
+        (package.parent / "sitecustomize.py").write_text(_CLOCK.format(file=str(clock)), encoding="utf-8")
+        share.append(clock.parent)
+    return {"share": share, "environment": {"PYTHONPATH": str(package.parent)}, **more}
+
+
+def set_clock(clock: Path, seconds: int) -> None:
+    """Have the wall clock of `options` off by this much, from one look to the next."""
+    new = clock.with_suffix(".new")
+    new.write_text(str(seconds))
+    new.replace(clock)
+
+
+def open_python(board: Board) -> None:
+    """Let every user of the board reach the tester's Python."""
+    for folder in {parent for python in PYTHON for parent in python.parents}:
+        board.path(str(folder)).chmod(0o755)
 
 
 def parts(board: Board, workdir: str = WORKDIR) -> list[Path]:
@@ -212,16 +242,15 @@ def sent(board: Board) -> int:
     return int(Path(f"/sys/class/net/{board.link.interface}/statistics/tx_bytes").read_text())
 
 
-def agents(board: Reach, mode: str) -> list[int]:
-    """The pids there of the agent in a mode."""
-    said = board.ssh(f"pgrep -f '[b]lobs/[0-9a-f]{{64}} {mode} '").stdout
-    return [int(pid) for pid in said.split()]
+def session_pid(board: Board) -> int:
+    """The process there of the one session."""
+    (place,) = board.path(f"{WORKDIR}/sessions").glob("[!.]*/session.json")
+    return int(json.loads(place.read_text())["pid"])
 
 
-def kill(board: Reach, pids: Sequence[int], number: signal.Signals = signal.SIGKILL) -> None:
-    """Send a signal to processes there."""
-    assert pids
-    done = board.ssh(f"kill -{number.value} {shlex.join(map(str, pids))}", user="root")
+def kill(board: Reach, pid: int, number: signal.Signals = signal.SIGKILL) -> None:
+    """Send a signal to a process there."""
+    done = board.ssh(f"kill -{number.value} {pid}", user="root")
     assert done.returncode == 0, done.stderr
 
 
@@ -231,6 +260,7 @@ def unanswered(board: Board) -> int:
     return max((int(word.partition(":")[2]) for word in told.split() if word.startswith("backoff:")), default=0)
 
 
-def there(path: Path) -> bool:
-    """Whether something is there, also while its board is not."""
-    return os.path.lexists(path)
+def done(board: Board, call: int) -> bool:
+    """Whether a session there has carried out its N-th call (each is one round of a single cell)."""
+    spools = board.path(f"{WORKDIR}/sessions").glob(f"*/spool-{call:06d}.jsonl")
+    return any(b'{"event": "done"}' in spool.read_bytes() for spool in spools)

@@ -6,7 +6,6 @@ import hashlib
 import os
 import random
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -17,7 +16,7 @@ import ready_models
 from scene import FILES, Running, Scene
 from testbed.fixtures import MakeProxy
 from testbed.sshd import Sshd
-from waiting import awaited
+from waiting import awaited, pause
 
 
 @pytest.fixture
@@ -175,6 +174,21 @@ def test_a_cell_that_is_killed_twice_is_told_and_measured_by_the_next_command(sc
 
 
 @pytest.mark.slow
+def test_megabytes_on_both_streams_stop_nothing(scene: Scene, tmp_path: Path) -> None:
+    """A login shell that prints 3 MiB to both before every command, and a Python that prints as much to stderr."""
+    shell = tmp_path / "shell"
+    shell.write_text(
+        '#!/bin/sh\nyes welcome | head -c 3145728\nyes welcome | head -c 3145728 >&2\nexec /bin/bash "$@"\n'
+    )
+    shell.chmod(0o755)
+    scene.server.shell = str(shell)
+    scene.server.restart()
+    with scene.rounds.site.open("a") as file:
+        file.write('sys.stderr.write("a warning\\n" * 314573)\n')
+    scene.check(scene.profile(rounds=2).end(), rounds=2)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_no_sequence_of_drops_loses_or_doubles_a_round(scene: Scene, proxy: MakeProxy, seed: int) -> None:
     link = proxy(scene.server.port)
@@ -183,17 +197,11 @@ def test_no_sequence_of_drops_loses_or_doubles_a_round(scene: Scene, proxy: Make
     running = scene.profile(rounds=8)
     running.await_line("push:")  # a device that was never reached is not waited for
     for _ in range(8):
-        _pause(chance.uniform(0, 1.5))
+        pause(chance.uniform(0, 1.5))
         chance.choice([scene.server.kill_sessions, link.reset, scene.server.restart])()
         _await_another(scene, running)
     scene.check(running.end(), rounds=8)
     assert len(scene.rounds.begun()) == 16
-
-
-def _pause(seconds: float) -> None:
-    """Until a moment that is chance's, and no event's."""
-    due = time.monotonic() + seconds
-    awaited(lambda: time.monotonic() > due, "")
 
 
 def _await_another(scene: Scene, running: Running) -> None:

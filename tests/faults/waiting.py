@@ -10,6 +10,11 @@ T = TypeVar("T")
 LONGEST_S = 100.0
 
 
+def pause(seconds: float) -> None:
+    """Until a moment that is chance's, and no event's."""
+    time.sleep(seconds)
+
+
 def awaited(get: Callable[[], T | None], missing: str | Callable[[], str]) -> T:
     """What `get` gives as soon as it gives something that is true.
 

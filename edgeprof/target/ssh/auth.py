@@ -226,6 +226,8 @@ class _Login:
         told = linked(error, self._device.name, self._address, tried=tried)
         if self._unset is not None and not told.transient:
             told.hint = _unset_hint(self._unset)
+        elif self._password and self._device.password_env and not self._jump:
+            told.hint = f"is what {self._device.password_env} holds the password? Otherwise: {told.hint}"
         return told
 
 

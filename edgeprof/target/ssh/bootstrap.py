@@ -33,7 +33,11 @@ _START = (
     'printf "python=%s\\n" "$p"; a="$w/blobs/$4"; if [ -f "$a" ]; then touch "$a"; else exit 23; fi; '
     'printf "agent=%s\\n" "$a"; PYTHONUTF8=1; export PYTHONUTF8; exec "$p" "$a" serve --workdir "$w" --mark "$1"'
 )
-_TAKE = 'umask 077; cat > "$1.new" && mv -f "$1.new" "$1"'
+# Whole or not at all, also when the host dies meanwhile or another sends the same. Arguments: where, how many bytes.
+_TAKE = (
+    'umask 077; n="$1.$$.new"; cat > "$n" && [ "$(wc -c < "$n")" -eq "$2" ] && mv -f "$n" "$1" && exit; '
+    'rm -f "$n"; exit 1'
+)
 
 NO_FOLDER, NO_PYTHON, NO_AGENT = 21, 22, 23
 BEFORE = ""
@@ -67,7 +71,9 @@ def start(link: Link, device: Device, program: bytes, sha: str, *, anew: bool = 
     """
     stream, found, status = _try(link, device, sha)
     workdir = found.get("workdir", "")
-    if status == NO_AGENT or (anew and status is None):
+    # A file of its name that does not even start: a power cut may leave it empty.
+    broken = "agent" in found and status is not None
+    if status == NO_AGENT or broken or (anew and status is None):
         stream.close()
         _send(link, device, f"{workdir}/blobs/{sha}", program)
         stream, found, status = _try(link, device, sha)
@@ -84,6 +90,13 @@ def start(link: Link, device: Device, program: bytes, sha: str, *, anew: bool = 
         )
     if status == NO_PYTHON:
         raise _no_python(device, list(dict.fromkeys(found.get("old", "").split())), found.get("bad", ""), said)
+    if "agent" in found:
+        raise DeviceError(
+            f"the agent does not start on the device: it ended with exit status {status}"
+            + (f": {said}" if said else ""),
+            where=device.name,
+            hint=f"see there whether its Python is whole: {found['python']} -c 'import json, subprocess'",
+        )
     raise DeviceError(
         f"the account's shell on the device runs no commands: it ended with exit status {status}"
         + (f": {said}" if said else ""),
@@ -138,7 +151,7 @@ def _try(link: Link, device: Device, sha: str) -> tuple[Stream, dict[str, str], 
 
 def _send(link: Link, device: Device, path: str, program: bytes) -> None:
     """Bring the agent there; it tells its own sha256 when it is greeted."""
-    done = link.run(["/bin/sh", "-c", _TAKE, "sh", path], SEND_S, program)
+    done = link.run(["/bin/sh", "-c", _TAKE, "sh", path, str(len(program))], SEND_S, program)
     if done.status != 0:
         said = done.stderr.splitlines()[-1] if done.stderr else f"exit status {done.status}"
         raise DeviceError(

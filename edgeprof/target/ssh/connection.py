@@ -55,6 +55,10 @@ KEEP_S = 600.0
 UNPACK_S = 600.0
 """For a small board with a slow card."""
 BUSY_POLL_S = 3.0
+UNNAMED = "host-"
+"""What a host is called that measures nothing yet."""
+LEAVING_S = 10.0
+"""How long such a host may keep the device for itself: that of one that was killed ends within moments."""
 
 T = TypeVar("T")
 
@@ -78,23 +82,28 @@ class SshConnection:
         self._holder: ControlChannel | None = None
         self._pushed: dict[str, str] = {}
         self._sessions: dict[str, SessionChannel] = {}
+        self._found: str | None = None
+        """The run of an edgeprof that was stopped, whose lease was taken over."""
         self._reached = False
 
     def hold(self, what: str, session: str, wait_s: float = 0.0) -> None:
         """See `Connection.hold`."""
         owner = f"{getpass.getuser()}@{socket.gethostname()}"
-        name = session or f"host-{secrets.token_hex(6)}"
+        name = session or f"{UNNAMED}{secrets.token_hex(6)}"
         lease = Take(owner=owner, what=what, session=name, lease=self._device.lease)
-        deadline = time.monotonic() + wait_s
+        began = time.monotonic()
         told = False
         while True:
             try:
                 self._take(lease)
+                if session:
+                    self._end_found(but=session)
                 return
             except DeviceBusyError as error:
                 if self._adopted(error.session):
                     continue
-                if time.monotonic() >= deadline:
+                leaving = LEAVING_S if (error.session or "").startswith(UNNAMED) else 0.0
+                if time.monotonic() >= began + max(wait_s, leaving):
                     raise
                 if not told:
                     told = True
@@ -159,7 +168,17 @@ class SshConnection:
         unread = told.calls > 0 and (known is None or (told.calls == known.number and not known.settled))
         if not unread and not told.alive:
             told = self._start_session(name)
-        channel = SessionChannel(
+        channel = self._channel(name, told, unread)
+        if unread:
+            self._progress.note(
+                f"{self._device.name}: found session {name} {'running' if told.alive else 'ended'} there"
+            )
+        self._sessions[name] = channel
+        channel.attach()
+        return channel
+
+    def _channel(self, name: str, told: SessionTold, unread: bool) -> SessionChannel:
+        return SessionChannel(
             lambda mark: self._follow(name, mark),
             self._device.name,
             self._progress,
@@ -169,12 +188,6 @@ class SshConnection:
             take_over=self._take_over,
             stop=self._stop,
         )
-        if unread:
-            self._progress.note(
-                f"{self._device.name}: found session {name} {'running' if told.alive else 'ended'} there"
-            )
-        self._sessions[name] = channel
-        return channel
 
     def clean(self, older_than_s: float, everything: bool) -> Cleaned:
         """Remove from the device what was not used for so long.
@@ -296,12 +309,25 @@ class SshConnection:
     def _adopted(self, session: str | None) -> bool:
         """Whether it is a run of ours that has the board, left by an edgeprof that was killed: its lease is ours."""
         run = self._store.get(Run.KIND, session, Run) if session else None
-        if run is None or run.device != self._device.name or run.finished or self._lease is not None:
+        if run is None or run.device != self._device.name or self._lease is not None:
             return False
         owner = f"{getpass.getuser()}@{socket.gethostname()}"
         self._progress.note(f"{self._device.name}: run {session} of an edgeprof that was stopped has it; taken over")
         self._take(Take(owner=owner, what=f"edgeprof run {session}", session=run.run, lease=self._device.lease))
+        self._found = session
         return True
+
+    def _end_found(self, but: str) -> None:
+        """End the run whose lease was taken over, unless it is the one that goes on."""
+        found, self._found = self._found, None
+        if found is None or found == but:
+            return
+        told = self._look(found)
+        if told.alive:
+            channel = self._channel(found, told, unread=True)
+            with suppress(LinkError):  # it has ended
+                channel.attach()
+            channel.close()
 
     def _take_over(self) -> None:
         """Hold the board ourselves before its session ends; without a link nobody needs to."""
@@ -376,9 +402,12 @@ class AskChannel:
     def __init__(self, ask: Callable[[Call, float], Event]) -> None:
         self._ask = ask
         self._due: deque[Call] = deque()
+        self._closed = False
 
     def send(self, call: Call) -> None:
         """See `AgentChannel.send`."""
+        if self._closed:
+            raise LinkError("the channel was closed")
         self._due.append(call)
 
     def receive(self, timeout_s: float) -> Event:
@@ -387,7 +416,7 @@ class AskChannel:
 
     def close(self) -> None:
         """See `AgentChannel.close`."""
-        self._due.clear()
+        self._closed = True
 
 
 class ControlChannel:

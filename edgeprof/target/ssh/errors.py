@@ -155,7 +155,9 @@ def _login_hint(device: str, address: Address, offered: Sequence[str], tried: Tr
         )
     if offered and "publickey" not in offered:
         return f'a password is asked for: password_env = "NAME" in devices/{device}.toml names a variable that holds it'
-    return f"ssh-copy-id{port} {address.user}@{address.alias}, or another user or key_file in devices/{device}.toml"
+    password = ' (or password_env = "NAME" there)' if "password" in offered else ""
+    copy = f"ssh-copy-id{port} {address.user}@{address.alias}"
+    return f"{copy}, or another user or key_file in devices/{device}.toml{password}"
 
 
 def _channel(error: paramiko.ChannelException, address: Address, where: str, through: Address | None) -> DeviceError:
@@ -199,9 +201,17 @@ def _protocol(error: paramiko.SSHException, device: str, address: Address, where
             f"what answers at port {address.port} does not speak SSH: {said}", where=where, hint=_port_hint(device)
         )
     if "protocol banner" in said:
-        return LinkError(f"port {address.port} is open, but no SSH server answered", where=where)
+        return LinkError(
+            f"port {address.port} is open, but no SSH server answered",
+            where=where,
+            hint=f"is it the right one? {_port_hint(device)}",
+        )
     if "Timeout" in said or "timed out" in said:
-        return LinkError(f"the server did not answer in time: {said}", where=where)
+        return LinkError(
+            f"the server did not answer in time: {said}",
+            where=where,
+            hint=f"is it overloaded? ssh -v -p {address.port} {address.user}@{printable(address.hostname)}",
+        )
     if said in ("SSH session not active", "No existing session", "Channel closed.", "Channel is not open"):
         return LinkError("the connection is closed", where=where)
     return LinkError(f"SSH failed: {said or type(error).__name__}", where=where)
@@ -210,7 +220,11 @@ def _protocol(error: paramiko.SSHException, device: str, address: Address, where
 def _name(error: socket.gaierror, device: str, address: Address, where: str) -> DeviceError:
     host = printable(address.hostname)
     if error.errno == socket.EAI_AGAIN:
-        return LinkError(f"the name server does not answer for {host}", where=where)
+        return LinkError(
+            f"the name server does not answer for {host}",
+            where=where,
+            hint=f"is this machine on a network? An address serves as well: host in devices/{device}.toml",
+        )
     # Nobody but the board itself answers for such a name, so one that is starting looks like one that is not there.
     if host.endswith(".local"):
         return LinkError(

@@ -24,6 +24,8 @@ from edgeprof.target.stop import Stop
 KEEPALIVE_S = 15
 DEAD_S = 30
 """How long sent data may stay unacknowledged before the kernel calls the connection dead; else TCP takes 15 minutes."""
+HANDSHAKE_S = 5.0
+"""How much longer than its connection a server may take to say who it is, and for each step that follows."""
 OPEN_S = 30.0
 """For a server to open a channel and start a command."""
 WRITE_S = 60.0
@@ -143,7 +145,9 @@ class Link:
         sock = self._through(address) if self._hops else _tcp(address)
         transport = paramiko.Transport(sock)
         transport.daemon = True
-        transport.banner_timeout = transport.auth_timeout = transport.handshake_timeout = max(address.timeout_s, 15.0)
+        limit = address.timeout_s + HANDSHAKE_S
+        transport.banner_timeout = transport.auth_timeout = limit
+        transport.handshake_timeout = 2 * limit + HANDSHAKE_S  # ours comes first: that one looks like a closed line
         options = transport.get_security_options()
         first = [one for one in CIPHERS if one in options.ciphers]
         options.ciphers = (*first, *(one for one in options.ciphers if one not in first))
@@ -151,7 +155,9 @@ class Link:
         known = [one for one in keys.preferred_types(address) if one in options.key_types]
         options.key_types = (*known, *(one for one in options.key_types if one not in known))
         try:
-            transport.start_client(timeout=max(address.timeout_s, 15.0))
+            transport.start_client(timeout=limit + 1.0)
+            if transport.is_active() and not transport.initial_kex_done:
+                raise paramiko.SSHException("Timeout of the handshake")
             if checked:
                 keys.check(address, transport.get_remote_server_key())
         except BaseException:

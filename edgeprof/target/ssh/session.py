@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 import msgspec
@@ -15,7 +16,7 @@ import msgspec
 from edgeprof.errors import DeviceError, LinkError
 from edgeprof.progress import Progress
 from edgeprof.target.connection import decoded, encoded
-from edgeprof.target.protocol import Call, Done, End, Event, Refused
+from edgeprof.target.protocol import Call, Done, End, Event, Misunderstood, Refused
 from edgeprof.target.ssh.bootstrap import new_mark, skip_to
 from edgeprof.target.ssh.link import Stream
 from edgeprof.target.ssh.refusals import refusal
@@ -64,7 +65,6 @@ class Told(msgspec.Struct, kw_only=True):
     alive: bool = True
     ping: int = 0
     why: str = "killed"
-    message: str = ""
 
 
 class SessionChannel:
@@ -119,8 +119,13 @@ class SessionChannel:
     def receive(self, timeout_s: float) -> Event:
         """See `AgentChannel.receive`. Time without a link does not count."""
         event: Event = self._again(lambda: self._next(timeout_s))
+        if isinstance(event, (Refused, Misunderstood)) and self.unfinished:
+            # How the call of an earlier host ended; ours may fare better.
+            self.unfinished, self.settled = False, True
+            raise LinkError(f"the session had stopped: {event.message}", where=self._device)
         if isinstance(event, Refused):
-            self._drop()
+            if event.kind == "lease_lost":
+                self._drop()  # it ends by itself, and the device is no longer ours
             raise refusal(event, self._device)
         if isinstance(event, Done):
             self.unfinished, self.settled = False, True
@@ -128,22 +133,23 @@ class SessionChannel:
 
     def close(self) -> None:
         """See `AgentChannel.close`. Without a link the session ends by itself when nobody comes back."""
-        if self._stream is None or self.ended:
-            return
-        try:
-            self._take_over()
-            self._stream.write(_numbered(End(), self.number + 1))
-            deadline = time.monotonic() + END_S
-            while time.monotonic() < deadline:
-                self._control(self._stream.read_line(deadline - time.monotonic()))
-        except DeviceError:
-            pass  # its watchdog ends it
-        finally:
-            self.ended = True
-            self._drop()
+        # A link that breaks just now is worth another try; one that is known to be down is not.
+        tries = 0 if self._stream is None else 2
+        while tries and not self.ended:
+            tries -= 1
+            with suppress(DeviceError):
+                self._end()
+        self.ended = True
+        self._drop()
+
+    def attach(self) -> None:
+        """Have the session know at once that it is followed; only then can `close` end it."""
+        self._again(lambda: None)
 
     def _again(self, step: Callable[[], T]) -> T:
         """Do a step; where the link breaks, connect anew until it is done or `keep_s` have passed without a link."""
+        if self.ended:
+            raise LinkError("the session has ended", where=self._device)
         lost_at: float | None = None
         pause = 1.0
         while True:
@@ -192,6 +198,21 @@ class SessionChannel:
         if self._unsent is not None:
             stream.write(self._unsent)
 
+    def _end(self) -> None:
+        try:
+            if self._stream is None:
+                self._attach()
+            assert self._stream is not None
+            self._take_over()
+            self._stream.write(_numbered(End(), self.number + 1))
+            deadline = time.monotonic() + END_S
+            while time.monotonic() < deadline:
+                self._control(self._stream.read_line(deadline - time.monotonic()))
+            self.ended = True  # or not; its watchdog ends it
+        except BaseException:
+            self._drop()
+            raise
+
     def _hand_over(self) -> None:
         if self._stream is not None and self._unsent is not None:
             self._stream.write(self._unsent)
@@ -235,7 +256,9 @@ class SessionChannel:
             return  # an event after the end was asked for
         told = msgspec.json.decode(line[1:], type=Told)
         if told.event == "refused":
-            raise DeviceError(f"the session cannot be followed: {told.message}", where=self._device)
+            said = msgspec.json.decode(line[1:], type=Refused)
+            message = f"the session cannot be followed: {said.message}"
+            raise refusal(msgspec.structs.replace(said, message=message), self._device)
         if told.event == "gone":
             # All that it has spooled was read.
             self.ended = self.settled = True
