@@ -54,8 +54,9 @@ def err() -> Console:
 
 
 def say(text: str) -> None:
-    """One line for people, on stderr, exactly as it is (no markup)."""
-    sys.stderr.write(text + "\n")  # in one piece: `print` would write the end of the line by itself
+    """A line for people, on stderr, without markup; a device's or a file's words in it cannot steer the terminal."""
+    plain = "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text)
+    sys.stderr.write(plain + "\n")  # in one piece: `print` would write the end of the line by itself
     sys.stderr.flush()
 
 
@@ -299,7 +300,7 @@ class PlainProgress:
 
     def start(self, stage: str, total: float) -> None:
         self._clocks[stage] = _Clock(total)
-        say(f"{stage}: {total:g} to do")
+        say(f"{stage}: {total:.4g} to do")
 
     def expect(self, stage: str, left: float) -> None:
         clock = self._clocks.get(stage)
@@ -315,7 +316,7 @@ class PlainProgress:
         if now - self._last.get(stage, 0.0) >= self.EVERY_S or clock.done >= clock.total:
             self._last[stage] = now
             left = clock.left()
-            say(f"{stage}: {clock.done:g}/{clock.total:g}" + (f", {left}" if left else "") + f"  {detail}")
+            say(f"{stage}: {clock.done:.4g}/{clock.total:.4g}" + (f", {left}" if left else "") + f"  {detail}")
 
     def finish(self, stage: str) -> None:
         clock = self._clocks.pop(stage, None)
@@ -332,7 +333,7 @@ class PlainProgress:
 def _plain(text: str) -> str:
     from rich.markup import escape
 
-    return escape(text)
+    return escape("".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text))
 
 
 def shown_path(path: Path) -> str:

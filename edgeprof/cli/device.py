@@ -52,8 +52,9 @@ def add(
     python: Annotated[str | None, typer.Option(help="The board's Python, if python3 is not it.")] = None,
     workdir: Annotated[str | None, typer.Option(help="Folder on the board. Default: ~/.cache/edgeprof there.")] = None,
     provision: Annotated[
-        bool, typer.Option("--provision/--no-provision", help="Whether edgeprof brings the runtimes.")
-    ] = True,
+        bool | None,
+        typer.Option("--provision/--no-provision", help="Whether edgeprof brings the runtimes. Default: it does."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file of that name for another address.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -65,8 +66,11 @@ def add(
     board = _board(name, address, key_file, password_env, python, workdir, provision)
     suite.check_device(board)
     root = _suite_to_write(options)
+    known = _known(root, board, force)
+    if known is not None:
+        given = {key: value for key, value in msgspec.structs.asdict(board).items() if value not in UNSAID}
+        board = msgspec.structs.replace(known, **given)
     board = msgspec.structs.replace(board, known_hosts=str(root / "devices" / "known_hosts"))
-    _check_taken(root, board, force)
     store = options.store()
     with console.progress() as progress, _unwritten(root / "devices" / f"{name}.toml"):
         expected = fingerprint
@@ -81,7 +85,8 @@ def add(
         if expected not in (None, seen.fingerprint):
             raise host_keys.other_key(seen, board, str(expected))
         facts = pipeline.probe(store, board, progress)
-    path = suite.write_device(root, msgspec.structs.replace(_plain(board), **_described(facts)))
+    described = {} if known is not None and known.description else _described(facts)
+    path = suite.write_device(root, msgspec.structs.replace(_plain(board), **described))
     if as_json:
         console.print_json(
             {
@@ -220,7 +225,7 @@ def _board(
     password_env: str | None,
     python: str | None,
     workdir: str | None,
-    provision: bool,
+    provision: bool | None,
 ) -> Device:
     from edgeprof.records import Device
 
@@ -237,17 +242,21 @@ def _board(
         password_env=password_env,
         python=python,
         workdir=workdir,
-        provision="auto" if provision else "never",
+        provision="never" if provision is False else "auto",
     )
 
 
-def _check_taken(root: Path, board: Device, force: bool) -> None:
-    """Adding a board again looks at it again; another board does not get its name by accident."""
+UNSAID: tuple[object, ...] = (None, "", (), {}, "auto", (1, "all"))
+"""Values that nobody has asked for: adding a board again keeps what its file says there."""
+
+
+def _known(root: Path, board: Device, force: bool) -> Device | None:
+    """What its file says of the board already; another board does not get its name by accident."""
     from edgeprof import suite
 
     path = root / "devices" / f"{board.name}.toml"
     if force or not path.exists():
-        return
+        return None
     known = suite.load(path, type(board))
     if (known.host, known.user, known.port) != (board.host, board.user, board.port):
         raise UsageError(
@@ -255,6 +264,7 @@ def _check_taken(root: Path, board: Device, force: bool) -> None:
             where=str(path),
             hint="choose another name, or replace it with --force",
         )
+    return known
 
 
 @contextlib.contextmanager

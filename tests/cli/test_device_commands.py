@@ -91,6 +91,7 @@ def test_add_with_the_fingerprint_is_one_command_and_one_json_document(loopback:
     assert set(after) - set(before) == {"devices/pi.toml", "devices/known_hosts", "id"}
 
 
+@pytest.mark.slow
 def test_add_again_looks_again_and_another_board_does_not_get_the_name_by_accident(loopback: Sshd, desk: Desk) -> None:
     expected = ("--fingerprint", loopback.fingerprint)
     add(desk, loopback, *expected)
@@ -105,6 +106,7 @@ def test_add_again_looks_again_and_another_board_does_not_get_the_name_by_accide
     assert told(desk) == {**one, "host": "localhost"}
 
 
+@pytest.mark.slow
 def test_add_that_fails_leaves_the_files_as_they_were(loopback: Sshd, desk: Desk, tmp_path: Path) -> None:
     add(desk, loopback, "--fingerprint", loopback.fingerprint)
     before = files(desk.root)
@@ -177,18 +179,26 @@ def test_an_address_of_the_sixth_internet_protocol_is_taken_with_brackets_and_po
     assert f"six, pi@[::1]:{port}: port {port} is closed" in done.stderr
 
 
+MORE_ERRORS: list[tuple[list[str], int]] = [
+    (["clean", "pi"], 5),
+    (["trust", "pi"], 5),
+    (["doctor", "pi", "--exporter", "onnx-fp32"], 5),
+    (["clean", "pi", "--older-than", "soon"], 2),
+    (["trust", "here"], 2),
+    (["clean", "here"], 2),
+    (["doctor", "pi", "--exporter", "nothing"], 2),
+    (["add", "new"], 2),
+]
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [
         (["probe", "pi"], 5),
-        (["clean", "pi"], 5),
-        (["trust", "pi"], 5),
-        (["doctor", "pi", "--exporter", "onnx-fp32"], 5),
         (["add", "new", "127.0.0.1:{port}"], 5),
         (["probe", "nobody"], 2),
-        (["clean", "pi", "--older-than", "soon"], 2),
-        (["trust", "here"], 2),
         (["probe"], 2),
+        *(pytest.param(*one, marks=pytest.mark.slow) for one in MORE_ERRORS),
         (["probe", "pi", "--nonsense"], 2),
     ],
 )
@@ -206,6 +216,7 @@ def test_an_error_under_json_is_the_one_document_too(desk: Desk, words: list[str
     assert answer["error"]["what"]
 
 
+@pytest.mark.slow
 def test_doctor_and_clean_say_what_they_found(loopback: Sshd, desk: Desk, tmp_path: Path) -> None:
     (desk.root / "exporters" / "onnx-fp32.toml").write_text('format = "onnx"\nprecision = "fp32"\n')
     desk.add(loopback, "pi", lease=str(tmp_path), workdir=str(tmp_path / "work"))
@@ -231,7 +242,7 @@ class ReadOnly(Desk):
         return ["unshare", *user, "--mount", "sh", "-c", mount, str(place), *super()._command(arguments)]
 
 
-@pytest.mark.parametrize("folder", ["devices", ""])
+@pytest.mark.parametrize("folder", ["devices", pytest.param("", marks=pytest.mark.slow)])
 def test_a_suite_that_cannot_be_written_is_told(loopback: Sshd, tmp_path: Path, folder: str) -> None:
     desk = ReadOnly(tmp_path / "desk")
     desk.folder = folder
@@ -260,6 +271,5 @@ def test_ctrl_c_while_a_board_says_nothing_ends_the_command_at_once(desk: Desk) 
 
 def test_the_built_in_suite_is_not_written_by_trust_or_probe(empty: Desk) -> None:
     """Only `add` makes a suite."""
-    for words in (["probe", "nobody"], ["trust", "nobody"]):
-        empty.edgeprof("device", *words, code=2)
+    empty.edgeprof("device", "trust", "nobody", code=2)
     assert not SUITE & {path.name for path in empty.root.iterdir()}

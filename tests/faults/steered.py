@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import ready_models
+from commands import Running
 from desk import Desk
-from scene import HURRIED, Running
+from scene import HURRIED
 from testbed.board import Board
 from testbed.reach import Reach
 from waiting import awaited
@@ -161,7 +162,7 @@ class Steered:
 class Impatient(Desk):
     """A desk with a file to profile, whose commands have other time limits than a user's; see `hurried.py`."""
 
-    hurry = ("keep=60", "edgeprof.target.ssh.session.PING_S=2", "edgeprof.target.ssh.session.PONG_S=2")
+    hurry: tuple[str, ...] = ("keep=60", "edgeprof.target.ssh.session.PING_S=2", "edgeprof.target.ssh.session.PONG_S=2")
 
     def __init__(self, folder: Path, weights: int = 0) -> None:
         super().__init__(folder)
@@ -198,19 +199,21 @@ def profile(count: int = 3, device: str = "board", *more: str) -> tuple[str, ...
     return ("profile", FILE, "--device", device, "--rounds", str(count), "--json", *more)
 
 
-def options(folder: Path, clock: Path | None = None, **more: Any) -> dict[str, Any]:
+def options(folder: Path, clock: Path | None = None, site: str = "", **more: Any) -> dict[str, Any]:
     """For a board with the stand-in.
 
     Args:
         clock: a file that says by how many seconds the wall clock is off for every Python there, until it says other.
+        site: what every Python there does first.
     """
     package = folder / "stand-in" / "onnxruntime"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text(_STAND_IN, encoding="utf-8")
     share = [*PYTHON, package.parent]
     if clock is not None:
-        (package.parent / "sitecustomize.py").write_text(_CLOCK.format(file=str(clock)), encoding="utf-8")
+        site = _CLOCK.format(file=str(clock))
         share.append(clock.parent)
+    (package.parent / "sitecustomize.py").write_text(site, encoding="utf-8")
     return {"share": share, "environment": {"PYTHONPATH": str(package.parent)}, **more}
 
 

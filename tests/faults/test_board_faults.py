@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import edgeprof
 import pytest
 import steered
 from steered import Impatient, Steered
 from testbed.fixtures import MakeBoard
 from waiting import awaited
+
+import edgeprof
 
 pytestmark = pytest.mark.board
 LINK = "edgeprof.target.ssh.link"

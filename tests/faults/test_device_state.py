@@ -11,14 +11,15 @@ from typing import Any
 
 import pytest
 import steered
+from commands import Running
 from steered import Impatient, Steered
 from testbed.board import Board
 from testbed.fixtures import MakeBoard
 from waiting import awaited
 
 pytestmark = pytest.mark.board
-GOVERNOR = {"governor": "performance"}
-BOTH = {"governor": "performance", "nvpmodel": 1}
+GOVERNOR: dict[str, Any] = {"governor": "performance"}
+BOTH: dict[str, Any] = {"governor": "performance", "nvpmodel": 1}
 USUAL = {"pi-4": "ondemand", "orin-nano": "schedutil"}
 
 
@@ -76,16 +77,16 @@ def test_what_is_told_of_the_device_is_how_it_was_measured(board: MakeBoard, des
     assert facts.power_mode.id == 1
 
 
-def interrupted(device: Board, command: steered.Running) -> None:
+def interrupted(device: Board, command: Running) -> None:
     command.signal(signal.SIGINT)
     awaited(lambda: not command.running(), "it does not end")
 
 
-def host_killed(device: Board, command: steered.Running) -> None:
+def host_killed(device: Board, command: Running) -> None:
     command.kill()
 
 
-def agent_killed(device: Board, command: steered.Running) -> None:
+def agent_killed(device: Board, command: Running) -> None:
     """While its host is asleep, so that nobody begins another."""
     command.signal(signal.SIGSTOP)
     steered.kill(device, steered.session_pid(device))
@@ -94,7 +95,7 @@ def agent_killed(device: Board, command: steered.Running) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("end", [interrupted, host_killed, agent_killed])
 def test_it_is_put_back_when_nobody_asks_for_it(
-    board: MakeBoard, desk: Impatient, tmp_path: Path, end: Callable[[Board, steered.Running], None]
+    board: MakeBoard, desk: Impatient, tmp_path: Path, end: Callable[[Board, Running], None]
 ) -> None:
     """After Ctrl-C; by the session that waits for its host in vain; by the watchdog of a session that was killed."""
     device = board(persona="orin-nano", **steered.options(tmp_path))

@@ -13,7 +13,8 @@ from typing import Literal
 import process_tools as processes
 import pytest
 import ready_models
-from scene import FILES, Running, Scene
+from commands import Running
+from scene import FILES, Scene
 from testbed.fixtures import MakeProxy
 from testbed.sshd import Sshd
 from waiting import awaited, pause
@@ -137,7 +138,6 @@ def test_a_server_that_is_gone_for_too_long_ends_the_command_and_the_next_goes_o
     assert len(scene.rounds.begun()) == 4, "what was measured without a link was found"
 
 
-@pytest.mark.slow
 def test_a_killed_agent_is_started_again_and_its_round_measured_anew(scene: Scene) -> None:
     scene.rounds.stop(2)
     running = scene.profile(rounds=2)
@@ -149,7 +149,6 @@ def test_a_killed_agent_is_started_again_and_its_round_measured_anew(scene: Scen
     assert not processes.alive(worker), "the worker ended with its agent"
 
 
-@pytest.mark.slow
 def test_a_killed_worker_is_tried_again(scene: Scene) -> None:
     scene.rounds.stop(2)
     running = scene.profile(rounds=2)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from logins import CLEAN, LoginDesk, ssh_agent
+from process_tools import await_value
 from testbed.fixtures import MakeBoard
 from testbed.reach import make_key
 from testbed.sshd import Sshd
+
+from edgeprof.progress import Silent
+from edgeprof.suite import Suite
+from edgeprof.target.ssh.link import Link
 
 SECRET = "Qx7-only-for-tests-é"
 
@@ -44,13 +48,8 @@ def strangers(folder: Path, count: int) -> list[Path]:
 # --- keys
 
 
-@pytest.mark.parametrize(
-    "lines", [lambda key: [f"IdentityFile {key}"], lambda key: ["IdentityFile /no/such", f"IdentityFile {key}"]]
-)
-def test_a_host_and_its_key_come_from_the_users_ssh_config(
-    loopback: Sshd, desk: LoginDesk, lines: Callable[[Path], list[str]]
-) -> None:
-    desk.config(host(loopback, *lines(loopback.key_file)))
+def test_a_host_and_its_key_come_from_the_users_ssh_config(loopback: Sshd, desk: LoginDesk) -> None:
+    desk.config(host(loopback, "IdentityFile /no/such", f"IdentityFile {loopback.key_file}"))
     desk.edgeprof(*CLEAN)
 
 
@@ -65,6 +64,7 @@ def test_a_wrong_key_is_told_with_user_host_methods_and_keys(loopback: Sshd, des
     assert len(told.splitlines()) == 2
 
 
+@pytest.mark.slow
 def test_a_key_file_that_is_none_is_told(loopback: Sshd, desk: LoginDesk, tmp_path: Path) -> None:
     """Where the device file names it, it is used or told, never passed over."""
     (tmp_path / "text").write_text("this is not a key\n")
@@ -156,6 +156,32 @@ def test_whoever_does_not_know_the_passphrase_gets_away(sshd: Sshd, desk: LoginD
         assert "Traceback" not in terminal.said
 
 
+class Person(Silent):
+    """Types the passphrase whenever asked, and counts."""
+
+    asked = 0
+
+    def secret(self, prompt: str) -> str | None:
+        self.asked += 1
+        return SECRET
+
+
+def test_what_was_typed_once_serves_when_the_link_is_made_anew(
+    sshd: Sshd, desk: LoginDesk, locked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody may be there to type it again when the link drops at night."""
+    monkeypatch.setenv("HOME", str(desk.home))
+    desk.add(sshd, key_file=str(locked))
+    person = Person()
+    link = Link(Suite(desk.root).device("board"), person)
+    for _ in range(3):
+        assert link.run(["/bin/echo", "on"], 20).stdout == b"on\n"
+        sshd.kill_sessions()
+        await_value(lambda: True if not link.alive() else None)
+    link.close()
+    assert person.asked == 1
+
+
 # --- passwords
 
 
@@ -191,6 +217,7 @@ def test_a_password_is_typed_unseen_at_a_terminal_three_times_at_most(password_d
             assert "nonsense" not in terminal.said
 
 
+@pytest.mark.slow
 def test_a_server_that_wants_a_key_and_a_password_gets_both(desk: LoginDesk, board: MakeBoard) -> None:
     edge = board(user="edge", password=SECRET, config=["AuthenticationMethods publickey,password"])
     desk.add(edge, password_env="BOARD_SECRET")

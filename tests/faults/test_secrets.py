@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 import ready_models
 from logins import CLEAN, CommandLines, LoginDesk, holding
 from paramiko.common import AUTH_FAILED
+from process_tools import await_value
 from testbed.fixtures import MakeBoard
 from testbed.reach import make_key
 from testbed.sshd import Sshd
@@ -26,6 +28,18 @@ def desk(tmp_path: Path) -> LoginDesk:
     made = LoginDesk(tmp_path / "desk")
     made.variables["BOARD_SECRET"] = SECRET
     return made
+
+
+def test_what_looks_for_the_secret_finds_it(tmp_path: Path) -> None:
+    """Else the tests below would say nothing."""
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "file").write_bytes(b"\0" * 100_000 + SECRET.encode() + b"\xff")
+    assert holding(SECRET, tmp_path) == [tmp_path / "deep" / "file"]
+    with CommandLines(SECRET) as watch, subprocess.Popen(["sh", "-c", "read x", SECRET], stdin=subprocess.PIPE) as one:
+        await_value(lambda: watch.seen or None)
+        assert one.stdin
+        one.stdin.close()
+    assert watch.seen == {f"/proc/{one.pid}/cmdline"}
 
 
 @pytest.mark.slow

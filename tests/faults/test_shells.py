@@ -92,7 +92,9 @@ def test_what_ends_a_login_before_our_command_is_told(
     "environment",
     [
         {"LANG": "de_DE.ISO-8859-1", "LC_ALL": "de_DE.ISO-8859-1", "LANGUAGE": "de:fr"},
-        {"LANG": "C", "LC_ALL": "POSIX", "PYTHONIOENCODING": "latin-1", "PYTHONCOERCECLOCALE": "0"},
+        pytest.param(
+            {"LANG": "C", "LC_ALL": "POSIX", "PYTHONIOENCODING": "latin-1", "PYTHONCOERCECLOCALE": "0"}, marks=SLOW
+        ),
     ],
 )
 def test_a_locale_that_is_not_ours_changes_nothing(
@@ -102,6 +104,7 @@ def test_a_locale_that_is_not_ours_changes_nothing(
     works(sshd, desk, monkeypatch)
 
 
+@pytest.mark.slow
 def test_a_folder_whose_name_is_not_utf8_is_told_and_another_one_serves(
     sshd: Sshd, desk: LoginDesk, tmp_path: Path
 ) -> None:

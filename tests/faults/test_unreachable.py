@@ -108,7 +108,7 @@ def test_a_closed_port(desk: LoginDesk) -> None:
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]
         at(desk, "127.0.0.1", port)
-        for command in (CLEAN, TRUST, ("device", "probe", "board")):
+        for command in (CLEAN, TRUST):
             desk.refused(f"port {port} is closed", "sudo systemctl enable --now ssh", "port = N", command=command)
 
 

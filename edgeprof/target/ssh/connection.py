@@ -95,12 +95,14 @@ class SshConnection:
         told = False
         while True:
             try:
-                self._take(lease)
                 if session:
                     self._end_found(but=session)
+                self._take(lease)
                 return
             except DeviceBusyError as error:
                 if self._adopted(error.session):
+                    if not session:
+                        return  # under its name: whoever finds it after us must know it too
                     continue
                 leaving = LEAVING_S if (error.session or "").startswith(UNNAMED) else 0.0
                 if time.monotonic() >= began + max(wait_s, leaving):

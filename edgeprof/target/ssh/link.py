@@ -11,7 +11,7 @@ from pathlib import Path
 
 import paramiko
 
-from edgeprof.errors import EdgeprofError, LinkError
+from edgeprof.errors import DeviceError, EdgeprofError, LinkError
 from edgeprof.progress import Progress
 from edgeprof.records import Device
 from edgeprof.target.ssh.auth import Memory, log_in
@@ -32,6 +32,8 @@ WRITE_S = 60.0
 """For the other side to take a piece of what is written."""
 PACKET_BYTES = 32768 - 64
 """The most that paramiko puts into one packet; a longer piece would be copied once for each."""
+LINE_BYTES = 64 << 20
+"""More than any event is long: a device that sends without end must not fill our memory."""
 STDERR_BYTES = 8192
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
 """Asked for first: encryption and integrity in one pass, two to three times as fast as paramiko's own first choice."""
@@ -245,12 +247,14 @@ class Stream:
                 self._searched = 0
                 return line
             self._searched = len(self._pending)
+            if self._searched > LINE_BYTES:
+                raise DeviceError(f"the device said a line of over {LINE_BYTES >> 20} MiB", where=self._device)
             if not self._fill(deadline):
                 raise self._ended()
 
     def ready(self) -> bool:
         """Whether `read_line` would not wait: a whole line is there, or there will be none."""
-        while b"\n" not in self._pending:
+        while b"\n" not in self._pending and len(self._pending) <= LINE_BYTES:
             if not self._take():
                 return self._over()
         return True

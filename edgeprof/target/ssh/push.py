@@ -20,7 +20,7 @@ from edgeprof.target.local import MADE_AGAIN
 from edgeprof.target.protocol import Refused
 from edgeprof.target.ssh.refusals import refusal
 
-STAGE = "push"
+STAGE = "push (MB)"
 BLOCK = 8 * (32768 - 64)
 """A multiple of what paramiko puts into one packet."""
 MANY = 64
@@ -160,7 +160,7 @@ class _Transfer:
                 hint=f"make room there: edgeprof device clean {self.device}",
             )
         if self.to_send:
-            self.progress.start(STAGE, self.to_send / MB)
+            self.progress.start(STAGE, -(-self.to_send // MB))
         try:
             self.stream_out(offsets)
             answer = self.answer(ANSWER_S + self.to_send / HASHED_PER_S)

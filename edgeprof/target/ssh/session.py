@@ -254,9 +254,12 @@ class SessionChannel:
     def _control(self, line: bytes) -> None:
         if not line.startswith(b"#"):
             return  # an event after the end was asked for
-        told = msgspec.json.decode(line[1:], type=Told)
-        if told.event == "refused":
-            said = msgspec.json.decode(line[1:], type=Refused)
+        try:
+            told = msgspec.json.decode(line[1:], type=Told)
+            said = msgspec.json.decode(line[1:], type=Refused) if told.event == "refused" else None
+        except msgspec.MsgspecError as error:
+            raise LinkError(f"the follower said {line[:80]!r} ({error})", where=self._device) from error
+        if said is not None:
             message = f"the session cannot be followed: {said.message}"
             raise refusal(msgspec.structs.replace(said, message=message), self._device)
         if told.event == "gone":
