@@ -63,7 +63,12 @@ def start(
                 program = _absolute(program)
                 asked = {"program": program, "fence": fence, "lease": lease_folder, "linger_s": linger_s, "root": root}
                 replace(os.path.join(place, "ask.json"), json.dumps(dict(asked, state=dict(state))).encode())
-                _launch([sys.executable, program, "session", "--workdir", workdir, "--session", name])
+                try:
+                    _launch([sys.executable, program, "session", "--workdir", workdir, "--session", name])
+                except Refused as refusal:
+                    # One that was still starting, whose starter was killed, may have been first.
+                    if refusal.kind != "busy" or not _comes_up(place, fence):
+                        raise
     except OSError as error:
         raise refused(error, "cannot start a session in %s" % place) from error
     lease.leave(fence, os.getpid())
@@ -136,6 +141,16 @@ def _launch(command: List[str]) -> None:
     if told.get("event") != "session":
         words = done.stderr.decode("utf-8", "replace").strip()[-300:]
         raise Refused("other", "the session did not start: %s" % (words or "exit status %d" % done.returncode))
+
+
+def _comes_up(place: str, fence: int) -> bool:
+    """Whether the process that holds the session's lock begins to take calls, for this fence."""
+    deadline = time.monotonic() + START_S
+    while not spool.alive(place):
+        if spool.gone(place) or time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return bool(spool.known(place).get("fence") == fence)
 
 
 def _await_end(place: str, asking: bool = False) -> None:

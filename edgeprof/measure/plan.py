@@ -110,16 +110,7 @@ def _no_runtime(
 ) -> Failure | None:
     absent = missing.get(artifact.format)
     if absent is not None:
-        machine = f"Python {facts.python} on {facts.userland or facts.architecture}, {facts.libc or 'unknown libc'}"
-        return Failure(
-            stage="profile",
-            identity=identity,
-            error=f"there is no {absent.package} for {machine}: {absent.why}",
-            error_class="missing_runtime",
-            transient=False,
-            hint=f'where the device has one of its own: provision = "never" in devices/{device.name}.toml,'
-            " and python = the one that has it",
-        )
+        return no_wheel(identity, artifact.format, absent, device)
     if has_runtime(artifact.format, facts):
         return None
     packages = _packages(artifact.format)
@@ -130,6 +121,19 @@ def _no_runtime(
         error_class="missing_runtime",
         transient=False,
         hint=install_line(packages[0], device),
+    )
+
+
+def no_wheel(identity: Identity, format: str, absent: NoRuntime, device: Device) -> Failure:
+    """A device that can be given no runtime for a format; why names package, Python and architecture."""
+    return Failure(
+        stage="profile",
+        identity=identity,
+        error=f"no runtime for {format} can be brought to the device: {absent.why}",
+        error_class="missing_runtime",
+        transient=False,
+        hint=f'where the device has one of its own: provision = "never" in devices/{device.name}.toml,'
+        " and python = the one that has it",
     )
 
 

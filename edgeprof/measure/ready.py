@@ -15,11 +15,11 @@ from edgeprof.errors import DeviceError, UsageError
 from edgeprof.measure.asking import ask
 from edgeprof.measure.files import Kept, keep, names, shown
 from edgeprof.measure.inputs import TYPES, Arrays, Shape, Takes, check, samples
-from edgeprof.measure.plan import install_line
+from edgeprof.measure.plan import install_line, no_wheel
 from edgeprof.progress import Progress
 from edgeprof.records import AS_IN_FILE, Artifact, Device, Failure, Format, Identity, MadeBy, Tensor, digest, files_sha
 from edgeprof.store import Store
-from edgeprof.target import Connection
+from edgeprof.target import Connection, NoRuntime
 from edgeprof.target.protocol import Failed, Inspect, Inspected, TensorTold
 
 STAGE = "open"
@@ -69,12 +69,14 @@ def ready(
     *,
     shapes: Mapping[str, Shape],
     given: Arrays | None,
+    missing: Mapping[str, NoRuntime] | None = None,
 ) -> tuple[list[Artifact], list[Failure]]:
     """Files as artifacts without accuracy, each opened once on the device to learn its inputs; and what cannot be one.
 
     Args:
         shapes: input name -> shape, for inputs whose dimensions are not fixed.
         given: input name -> array of one input or of several; None: inputs are made up.
+        missing: format -> why the device was given no runtime for it.
 
     Raises:
         UsageError: not one of the files is of use to any device, or the inputs asked for do not fit the files.
@@ -85,7 +87,7 @@ def ready(
     progress.start(STAGE, len(paths))
     try:
         for path, name in zip(paths, names(paths), strict=True):
-            made = _open(store, path, name, device, connection)
+            made = _open(store, path, name, device, connection, missing or {})
             if isinstance(made, Failure):
                 failures.append(made)
                 progress.note(f"{STAGE}: {made.error}")
@@ -108,11 +110,20 @@ def ready(
     return artifacts, failures
 
 
-def _open(store: Store, path: Path, name: str, device: Device, connection: Connection) -> _Opened | Failure:
+def _open(
+    store: Store,
+    path: Path,
+    name: str,
+    device: Device,
+    connection: Connection,
+    missing: Mapping[str, NoRuntime],
+) -> _Opened | Failure:
     try:
         kept = keep(store, path)
     except UsageError as error:
         return _unusable(error, name, None)
+    if kept.format in missing:
+        return no_wheel(_identity(name, kept.format), kept.format, missing[kept.format], device)
     places = connection.push({one.sha256: store.blob(one.sha256) for one in kept.files})
     files = {one.name: places[one.sha256] for one in kept.files}
     site = connection.sites.get(kept.format, ())

@@ -152,8 +152,10 @@ def _artifacts(
     opened: dict[str, Artifact] = {}
     if ready:
         paths = measuring.present(list(ready.values()))
-        connection.provide(measuring.formats(paths))
-        artifacts, failures = measuring.ready(store, paths, device, connection, progress, shapes=shapes, given=given)
+        missing = connection.provide(measuring.formats(paths))
+        artifacts, failures = measuring.ready(
+            store, paths, device, connection, progress, shapes=shapes, given=given, missing=missing
+        )
         if failures:
             raise _failed(failures[0])
         opened = dict(zip(ready, artifacts, strict=True))

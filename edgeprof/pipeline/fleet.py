@@ -182,9 +182,9 @@ def profile_files(
 
     def measure(at: At) -> Outcome:
         at.connection.hold(f"edgeprof profile on {at.device.name}", "", wait_s)
-        at.connection.provide(measuring.formats(files))
+        missing = at.connection.provide(measuring.formats(files))
         artifacts, failures = measuring.ready(
-            at.store, files, at.device, at.connection, at.progress, shapes=asked, given=given
+            at.store, files, at.device, at.connection, at.progress, shapes=asked, given=given, missing=missing
         )
         outcome = profile_on(
             at.store,

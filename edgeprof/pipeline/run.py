@@ -199,8 +199,10 @@ def profile_files(
     files = measuring.present(paths)
     with target.connect(device, store, progress) as connection:
         connection.hold(f"edgeprof profile on {device.name}", "", wait_s)
-        connection.provide(measuring.formats(files))
-        artifacts, failures = measuring.ready(store, files, device, connection, progress, shapes=asked, given=given)
+        missing = connection.provide(measuring.formats(files))
+        artifacts, failures = measuring.ready(
+            store, files, device, connection, progress, shapes=asked, given=given, missing=missing
+        )
         return profile_on(
             store,
             artifacts,
@@ -232,6 +234,8 @@ def measured(
     """Measure what is missing of a run, then join and report. The run is finished when its report is written."""
     connection.hold(f"edgeprof run {this.run}", this.run, wait_s)
     missing = connection.provide({one.format for one in artifacts})
+    if device.state:  # set by the session, so that the facts are those of what is measured in
+        connection.open_session(this.run)
     if not this.cells or this.facts is None:  # else they are those of what was measured already
         this = change(store, this, facts=measuring.facts(connection))
     assert this.facts is not None

@@ -95,15 +95,18 @@ def test_add_with_the_fingerprint_is_one_command_and_one_json_document(loopback:
 def test_add_again_looks_again_and_another_board_does_not_get_the_name_by_accident(loopback: Sshd, desk: Desk) -> None:
     expected = ("--fingerprint", loopback.fingerprint)
     add(desk, loopback, *expected)
+    file = desk.root / "devices" / "pi.toml"
+    file.write_text(f"{file.read_text()}threads = [2]\n")  # what a user adds is the user's
     add(desk, loopback)
     one = told(desk)
+    assert one["threads"] == [2]
     other = address(loopback, "localhost")
     refused = add(desk, loopback, *expected, at=other, code=2)
     assert "there is a device 'pi' already, at 127.0.0.1" in refused.stderr
     assert "--force" in refused.stderr
     assert told(desk) == one
     add(desk, loopback, *expected, "--force", at=other)
-    assert told(desk) == {**one, "host": "localhost"}
+    assert told(desk) == {**{key: one[key] for key in one if key != "threads"}, "host": "localhost"}
 
 
 @pytest.mark.slow

@@ -209,3 +209,13 @@ def test_the_lease_is_one_for_all_users_of_a_board(board: MakeBoard, desk: Impat
             waiting.end()
     assert runtime.begun() == 3
     desk.edgeprof(*steered.profile(1))
+
+
+def test_what_a_device_cannot_do_is_said_at_once(board: MakeBoard, desk: Impatient, tmp_path: Path) -> None:
+    """An error of its system ends the call, and not the agent: it is no broken link, to be tried for ten minutes."""
+    says = "import time\ndef sleep(seconds):\n    raise OSError(22, 'Invalid argument')\ntime.sleep = sleep\n"
+    device = board(**steered.options(tmp_path, site=says))
+    desk.add(device)
+    failed = desk.edgeprof("device", "probe", "board", "--json", code=5)
+    assert "the call could not be carried out: Invalid argument" in failed.stdout
+    assert "trying again" not in failed.stderr

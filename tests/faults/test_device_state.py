@@ -64,7 +64,6 @@ def test_it_is_set_for_the_measurement_and_put_back(
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="the facts of a run are asked for before its session has set anything", strict=True)
 def test_what_is_told_of_the_device_is_how_it_was_measured(board: MakeBoard, desk: Impatient, tmp_path: Path) -> None:
     device = board(persona="orin-nano", **steered.options(tmp_path))
     desk.add(device, **BOTH)

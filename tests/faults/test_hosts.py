@@ -51,7 +51,7 @@ def asking(scene: Scene, link: Proxy) -> Running:
 
 def pushing(scene: Scene, link: Proxy) -> Running:
     running = scene.profile(rounds=2)
-    running.await_line("push: ")
+    awaited((scene.workdir / "blobs" / ".receiver").exists, "nothing is sent")
     return running
 
 

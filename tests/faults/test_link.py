@@ -96,6 +96,16 @@ def test_a_link_that_stands_still_is_found_by_a_ping(scene: Scene, proxy: MakePr
 
 
 @pytest.mark.slow
+def test_a_link_that_never_moves_ends_the_command(scene: Scene, proxy: MakeProxy) -> None:
+    link = proxy(scene.server.port)
+    scene.behind(link.port)
+    link.stall()
+    error = scene.profile(rounds=1).end(5).error
+    assert error["what"] == f"port {link.port} is open, but no SSH server answered"
+    assert "port = N" in error["hint"]
+
+
+@pytest.mark.slow
 def test_a_slow_link_simply_works(scene: Scene, proxy: MakeProxy) -> None:
     link = proxy(scene.server.port, delay_ms=100, bytes_per_s=200e3)
     scene.behind(link.port)
@@ -194,7 +204,7 @@ def test_no_sequence_of_drops_loses_or_doubles_a_round(scene: Scene, proxy: Make
     scene.behind(link.port)
     chance = random.Random(seed)
     running = scene.profile(rounds=8)
-    running.await_line("push:")  # a device that was never reached is not waited for
+    running.await_line("open: 2 to do")  # a device that was never reached is not waited for
     for _ in range(8):
         pause(chance.uniform(0, 1.5))
         chance.choice([scene.server.kill_sessions, link.reset, scene.server.restart])()

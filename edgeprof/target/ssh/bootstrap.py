@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 from typing import NamedTuple
 
 from edgeprof.errors import DeviceError, LinkError
@@ -86,7 +87,7 @@ def start(link: Link, device: Device, program: bytes, sha: str, *, anew: bool = 
             f"the folder {workdir} on the device cannot be written" + (f": {said}" if said else ""),
             where=device.name,
             hint=f'name another one in devices/{device.name}.toml, such as workdir = "/tmp/edgeprof",'
-            f" or make room there: edgeprof device clean {device.name}",
+            " or make room on its disk",
         )
     if status == NO_PYTHON:
         raise _no_python(device, list(dict.fromkeys(found.get("old", "").split())), found.get("bad", ""), said)
@@ -157,7 +158,9 @@ def _send(link: Link, device: Device, path: str, program: bytes) -> None:
         raise DeviceError(
             f"the agent cannot be written on the device: {said}",
             where=f"{device.name}, {path}",
-            hint=f"make room there: edgeprof device clean {device.name}, or name another workdir in its file",
+            # Not `device clean`, which is the agent's work.
+            hint="make room on its disk, or name another workdir in its file; what edgeprof keeps there can go, on the"
+            f" device: rm -rf {shlex.quote(path.rpartition('/')[0])}",
         )
 
 

@@ -52,6 +52,7 @@ from edgeprof.target.wheels import NoWheel, Wanted, Wheel, remembered, wheels
 
 KEEP_S = 600.0
 """How long a lost device is tried again, and how long a session on it waits for us."""
+STOOD_S = 60.0
 UNPACK_S = 600.0
 """For a small board with a slow card."""
 BUSY_POLL_S = 3.0
@@ -265,11 +266,14 @@ class SshConnection:
         lost_at: float | None = None
         pause = 1.0
         while True:
+            began = time.monotonic()
             try:
                 return step()
             except LinkError as error:
                 now = time.monotonic()
-                reached, lost_at = self._reached, now if lost_at is None else lost_at
+                # A link that stood for a while is a link: what drops often still gets on.
+                stood = now - began > STOOD_S
+                reached, lost_at = self._reached, now if lost_at is None or stood else lost_at
                 self._drop()
                 if not reached:
                     raise
