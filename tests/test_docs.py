@@ -30,7 +30,7 @@ from testbed.sshd import Sshd
 
 from edgeprof.agent import canary, timing, worker
 from edgeprof.agent import operators as profiler
-from edgeprof.agent.board import LEASE_S
+from edgeprof.agent.lease import HOST_S
 from edgeprof.cli import options
 from edgeprof.cli.app import app
 from edgeprof.export.verify import SAMPLES
@@ -302,6 +302,6 @@ def test_the_architecture_page_has_the_parts_and_numbers_of_the_code() -> None:
     for words in (
         f"(protocol {PROTOCOL},",
         f"{connection.KEEP_S / 60:.0f} minutes",
-        f"{LEASE_S / 3600:.0f} hour",
+        f"{HOST_S / 60:.0f} minutes for the agent that provisions and pushes",
     ):
         assert words in page, f"docs/architecture.md does not say: {words}"

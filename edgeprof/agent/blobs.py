@@ -86,6 +86,7 @@ def receive(workdir: str, source_fd: int, out_fd: int, read: bytes = b"") -> Opt
 class _Receiver:
     def __init__(self, folder: str, source: Source, tell: Callable[[Dict[str, Any]], None]) -> None:
         self.folder = folder
+        self.renew: Callable[[], None] = lambda: None
         self.source = source
         self.tell = tell
 
@@ -99,7 +100,8 @@ class _Receiver:
 
     def asked(self, line: Dict[str, Any]) -> List[Wanted]:
         """The list that the host asks for, by itself or by its sha256."""
-        _check_fence(line)
+        self.renew = _renewer(line)
+        self.renew()
         if "known" in line:
             sha = line["known"]
             if is_sha(sha) and self.whole(sha):
@@ -179,6 +181,7 @@ class _Receiver:
                     # Has the kernel begin to write it to the disk; it would wait for long, and then we for it.
                     os.posix_fadvise(handle, begin, WRITE_OUT, os.POSIX_FADV_DONTNEED)
                     begin += WRITE_OUT
+                    self.renew()
             if known.hexdigest() != wanted.sha:
                 os.unlink(part)
                 return False
@@ -279,15 +282,16 @@ def _wanted(files: Any) -> List[Wanted]:
     return list(found.values())
 
 
-def _check_fence(line: Dict[str, Any]) -> None:
+def _renewer(line: Dict[str, Any]) -> Callable[[], None]:
+    """Renews the lease that the host holds, if it holds one: bytes that arrive say that it is there."""
     fence, folder = line.get("fence"), line.get("lease")
     if fence is None:
-        return
+        return lambda: None
     if type(fence) is not int or not (folder is None or isinstance(folder, str)):
         raise Refused("other", "this is no lease: %s" % repr((fence, folder))[:100])
-    from .lease import Lease
+    from .lease import HOST_S, Lease
 
-    Lease(folder).check(fence)
+    return lambda: Lease(folder).renew(fence, os.getpid(), HOST_S)
 
 
 def _object(line: bytes) -> Dict[str, Any]:

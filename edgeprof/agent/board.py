@@ -10,10 +10,7 @@ from typing import Any, Callable, Dict
 
 from . import session, site
 from .clean import clean
-from .lease import Lease
-
-LEASE_S = 3600.0
-"""How long a host may hold the board for provisioning and pushing, while its agent lives; then its session renews."""
+from .lease import HOST_S, Lease
 
 
 def carry_out(call: Dict[str, Any], workdir: str, program: str) -> Dict[str, Any]:
@@ -47,7 +44,7 @@ def carry_out(call: Dict[str, Any], workdir: str, program: str) -> Dict[str, Any
 
 def _take(call: Dict[str, Any]) -> Dict[str, Any]:
     lease = Lease(call["lease"])
-    fence = lease.take(call["owner"], call["what"], call["session"], os.getpid(), LEASE_S, call.get("fence"))
+    fence = lease.take(call["owner"], call["what"], call["session"], os.getpid(), HOST_S, call.get("fence"))
     return {"event": "taken", "fence": fence}
 
 

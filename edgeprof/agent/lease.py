@@ -24,6 +24,8 @@ from .locks import acquire
 from .refusal import Refused, refused
 
 NAME = "edgeprof.lease"
+HOST_S = 900.0
+"""How long a host has the board without a word: to unpack a wheel on a slow card, and not for ever when it is gone."""
 FOLDERS = ("/run/lock", "/var/lock", "/tmp")  # noqa: S108 (shared by all users on purpose)
 BLOCK = 4096
 """The file is one page, written at once: a writer that is killed has written all of it or nothing."""
