@@ -40,7 +40,7 @@ from edgeprof.rank import bounds
 from edgeprof.records import ADVICE, PASSING, Device, Method
 from edgeprof.stats import pairs, sequence, shape, tails
 from edgeprof.target.protocol import PROTOCOL
-from edgeprof.target.ssh import connection, link
+from edgeprof.target.ssh import connection, stream
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
@@ -288,7 +288,7 @@ def test_errors_that_are_explained_are_those_of_the_code() -> None:
 def test_the_tests_that_security_md_names_are_there() -> None:
     named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", (ROOT / "SECURITY.md").read_text(encoding="utf-8"))
     assert len(named) >= 20
-    assert f"a line of over {link.LINE_BYTES >> 20} MiB ends" in (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    assert f"a line of over {stream.LINE_BYTES >> 20} MiB ends" in (ROOT / "SECURITY.md").read_text(encoding="utf-8")
     for file, test in named:
         assert (ROOT / file).is_file(), file
         assert not test or f"def {test}(" in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{test}"

@@ -65,7 +65,7 @@ def test_a_broken_upload_is_taken_up_where_it_stopped(
     link = proxy(scene.server.port, bytes_per_s=4e6)
     scene.behind(link.port)
     link.cut_after(size * 3 // 4, "up", how)
-    running = scene.profile(rounds=1, files=("big.onnx",), hurry={"edgeprof.target.ssh.link.WRITE_S": 3})
+    running = scene.profile(rounds=1, files=("big.onnx",), hurry={"edgeprof.target.ssh.stream.WRITE_S": 3})
     if how == "stall":
         running.await_line("trying again in 1 s")
         link.resume()

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from edgeprof.errors import DeviceError, LinkError
 from edgeprof.records import Device
 from edgeprof.target.ssh.errors import printable
-from edgeprof.target.ssh.link import Link, Stream
+from edgeprof.target.ssh.link import Link
+from edgeprof.target.ssh.stream import Stream
 
 FIND_S = 60.0
 ANSWERED_S = 5.0

@@ -6,7 +6,6 @@ import getpass
 import secrets
 import socket
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -20,7 +19,7 @@ from edgeprof.progress import Progress
 from edgeprof.records import Device, DeviceFacts, Run
 from edgeprof.store import Store
 from edgeprof.target.build import agent_bytes, agent_zip
-from edgeprof.target.connection import ANSWER_S, NoRuntime, decoded, encoded, greet, unexpected
+from edgeprof.target.connection import ANSWER_S, NoRuntime, greet, unexpected
 from edgeprof.target.protocol import (
     AskFacts,
     AskSites,
@@ -43,12 +42,14 @@ from edgeprof.target.protocol import (
     Unpacked,
 )
 from edgeprof.target.ssh.bootstrap import ANSWERED_S, Place, start
-from edgeprof.target.ssh.link import Link, Stream
+from edgeprof.target.ssh.control import AskChannel, ControlChannel
+from edgeprof.target.ssh.link import Link
+from edgeprof.target.ssh.provision import choose, wanted
 from edgeprof.target.ssh.push import push
 from edgeprof.target.ssh.refusals import refusal
 from edgeprof.target.ssh.session import GivenUpError, SessionChannel
+from edgeprof.target.ssh.stream import Stream
 from edgeprof.target.stop import Stop
-from edgeprof.target.wheels import NoWheel, Wanted, Wheel, remembered, wheels
 
 KEEP_S = 600.0
 """How long a lost device is tried again, and how long a session on it waits for us."""
@@ -117,38 +118,21 @@ class SshConnection:
         """See `Connection.provide`."""
         if self._device.provision == "never":
             return {}
-        wanted = _wanted(self._facts())
-        chosen: dict[str, list[Wheel]] = {}
-        missing: dict[str, NoRuntime] = {}
-        for format in sorted(formats):
-            found = (
-                wheels(self._store, format, wanted, self._progress)
-                if bring
-                else remembered(self._store, format, wanted)
-            )
-            if found is None:
-                continue
-            if isinstance(found, NoWheel):
-                missing[format] = NoRuntime(found.package, found.why)
-            else:
-                chosen[format] = found
-        every = {wheel.sha: wheel for some in chosen.values() for wheel in some}
-        there = self._sites(every)
-        absent = {sha: wheel for sha, wheel in every.items() if sha not in there}
-        if not bring:
-            chosen = {format: some for format, some in chosen.items() if not any(one.sha in absent for one in some)}
-        elif absent:
+        found = choose(self._store, formats, wanted(self._facts()), self._progress, bring=bring)
+        there = self._sites(found.wheels)
+        absent = {sha: name for sha, name in found.wheels.items() if sha not in there}
+        if bring and absent:
             self._push({sha: self._store.blob(sha) for sha in absent})
             self._progress.start("provision", len(absent))
-            for sha, wheel in absent.items():
-                told = self._ask(Unpack(sha=sha, name=wheel.name), UNPACK_S)
+            for sha, name in absent.items():
+                told = self._ask(Unpack(sha=sha, name=name), UNPACK_S)
                 if not isinstance(told, Unpacked):
                     raise unexpected(told)
                 there[sha] = told.path
-                self._progress.advance("provision", 1, wheel.name)
+                self._progress.advance("provision", 1, name)
             self._progress.finish("provision")
-        self.sites = {format: tuple(there[wheel.sha] for wheel in some) for format, some in chosen.items()}
-        return missing
+        self.sites = found.sites(there)
+        return found.missing
 
     def push(self, files: Mapping[str, Path]) -> dict[str, str]:
         """See `Connection.push`. What was sent or checked in this connection is not looked at again."""
@@ -397,80 +381,3 @@ class SshConnection:
         self._open_control()
         assert self._place is not None
         return self._link.open(self._place.command("follow", mark, "--session", name))
-
-
-class AskChannel:
-    """See `AgentChannel`: questions to the agent that we talk with. They change nothing there: one whose answer was
-    lost with the link is asked again over a new one."""
-
-    unfinished = False
-
-    def __init__(self, ask: Callable[[Call, float], Event]) -> None:
-        self._ask = ask
-        self._due: deque[Call] = deque()
-        self._closed = False
-
-    def send(self, call: Call) -> None:
-        """See `AgentChannel.send`."""
-        if self._closed:
-            raise LinkError("the channel was closed")
-        self._due.append(call)
-
-    def receive(self, timeout_s: float) -> Event:
-        """See `AgentChannel.receive`."""
-        return self._ask(self._due.popleft(), timeout_s)
-
-    def close(self) -> None:
-        """See `AgentChannel.close`."""
-        self._closed = True
-
-
-class ControlChannel:
-    """The agent that answers questions. Closing it keeps it, unless an answer is still due."""
-
-    unfinished = False
-
-    def __init__(self, stream: Stream, device: str) -> None:
-        self.stream = stream
-        self._device = device
-        self._due = 0
-        self.usable = True
-
-    def send(self, call: Call | BoardCall) -> None:
-        """See `AgentChannel.send`."""
-        self._due += 1
-        self.stream.write(encoded(call))
-
-    def receive(self, timeout_s: float) -> Event:
-        """See `AgentChannel.receive`."""
-        event = decoded(self.stream.read_line(timeout_s), self._device)
-        self._due -= 1
-        return event
-
-    def ask(self, call: Call | BoardCall, timeout_s: float) -> Event:
-        """The answer to one call."""
-        try:
-            self.send(call)
-            return self.receive(timeout_s)
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        """See `AgentChannel.close`."""
-        if self._due:
-            self.end()
-
-    def end(self) -> None:
-        """End the agent itself."""
-        self.usable = False
-        self.stream.close()
-
-
-def _wanted(facts: DeviceFacts) -> Wanted:
-    """What a wheel must fit."""
-    libc, _, version = (facts.libc or "").partition(" ")
-    return Wanted(
-        architecture=facts.userland or facts.architecture,
-        python=".".join(facts.python.split(".")[:2]),
-        glibc=version if libc == "glibc" else "",
-    )

@@ -18,8 +18,8 @@ from edgeprof.progress import Progress
 from edgeprof.target.connection import decoded, encoded
 from edgeprof.target.protocol import Call, Done, End, Event, Misunderstood, Refused
 from edgeprof.target.ssh.bootstrap import new_mark, skip_to
-from edgeprof.target.ssh.link import Stream
 from edgeprof.target.ssh.refusals import refusal
+from edgeprof.target.ssh.stream import Stream
 from edgeprof.target.stop import Stop
 
 ATTACH_S = 30.0
