@@ -88,6 +88,16 @@ def test_a_python_in_the_home_folder_and_a_shim_before_it_serve(
     works(sshd, desk, monkeypatch)
 
 
+def test_what_a_named_python_sets_up_is_there_for_what_is_measured(sshd: Sshd, desk: LoginDesk, tmp_path: Path) -> None:
+    """On a Jetson such a script may set the paths of NVIDIA's libraries."""
+    (tmp_path / "own" / "onnxruntime").mkdir(parents=True)
+    (tmp_path / "own" / "onnxruntime" / "__init__.py").write_text("")
+    python = script(tmp_path / "python", f'PYTHONPATH={tmp_path}/own exec /usr/bin/python3 "$@"')
+    on(sshd, desk, keys={"python": str(python), "provision": "never"})
+    facts = json.loads(desk.edgeprof("device", "probe", "board", "--json").stdout)["facts"]
+    assert facts["runtimes"] == {"onnxruntime": "unknown"}
+
+
 def test_neither_pip_nor_venv_is_needed_on_the_device(
     sshd: Sshd, desk: LoginDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,7 +19,8 @@ SEND_S = 120.0
 
 # One line, without "!" and single quotes, so that any login shell hands it to sh as it is. Arguments: a line to print
 # first, after whatever the login shell has printed; the Python asked for or ""; the folder asked for or ""; the
-# agent's sha256. It prints what it found and becomes the agent.
+# agent's sha256. It prints what it found and becomes the agent. A Python that was asked for is started as it was named
+# (it may be a script that sets something up), one that was found by itself without whatever stands before it.
 _START = (
     'printf "\\n%s\\n" "$1"; umask 077; cd ~ 2>/dev/null; : "${HOME:=$PWD}"; '
     'case "$3" in "") w="$HOME/.cache/edgeprof";; "~"/*) w="$HOME/${3#??}";; /*) w="$3";; *) w="$HOME/$3";; esac; '
@@ -29,7 +30,7 @@ _START = (
     'v=$("$f" -c "import sys; v = sys.version_info; print(\\"=\\" + sys.executable if v >= (3, 8) else '
     '\\"%d.%d\\" % v[:2])") || { bad="$f"; return 1; }; '
     'case "$v" in =*) p="${v#=}"; : "${p:=$f}";; *) old="$old $v"; return 1;; esac; }; '
-    'if [ -n "$2" ]; then t "$2"; else '
+    'if [ -n "$2" ]; then t "$2" && case "$f" in /*) p="$f";; *) p="$PWD/$f";; esac; else '
     'for n in 3 3.14 3.13 3.12 3.11 3.10 3.9 3.8; do t "python$n" && break; done; fi; '
     'if [ -z "$p" ]; then printf "old=%s\\nbad=%s\\n" "$old" "$bad"; exit 22; fi; '
     'printf "python=%s\\n" "$p"; a="$w/blobs/$4"; if [ -f "$a" ]; then touch "$a"; else exit 23; fi; '
