@@ -39,6 +39,9 @@ class Told:
 
     def note(self, text: str) -> None: ...
 
+    def secret(self, prompt: str) -> str | None:
+        return None
+
 
 def workers_of(store: Store) -> list[int]:
     """Processes of export workers that make a cell of this store."""
