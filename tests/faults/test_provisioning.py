@@ -153,8 +153,7 @@ def test_what_no_wheel_fits_fails_alone_and_in_words(board: MakeBoard, desk: Des
     assert [one["format"] for one in told["candidates"]] == ["tflite"], "the others go on"
     assert [one["identity"]["model"] for one in told["failures"]] == ["onnx", "openvino"]
     for failure, package in zip(told["failures"], ("onnxruntime", "openvino"), strict=True):
-        assert failure["error"].startswith(f"there is no {package} for Python 3.11")
-        assert "armv7l, glibc 2." in failure["error"]
+        assert f"there is no wheel of {package} for armv7l, Python 3.11, glibc 2." in failure["error"]
         assert failure["error_class"] == "missing_runtime"
         assert 'provision = "never"' in failure["hint"]
     (wheel,) = sites(device, "/root")
