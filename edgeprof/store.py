@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from edgeprof.errors import DeviceBusyError, RecordError, UsageError
 from edgeprof.records import Record, from_json, to_json
 
-SCHEMA = 2
+SCHEMA = 3
 R = TypeVar("R", bound=Record)
 
 

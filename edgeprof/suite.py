@@ -31,7 +31,7 @@ R = TypeVar("R", Training, Exporter, Device)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 ALL_DEVICES, TAG = "all", "tag:"
 """Words for several devices; no name has a colon in it."""
-INIT = re.compile(r"pretrained|scratch|file:.+")
+INIT = re.compile(r"pretrained|scratch|file:.+|training:[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def builtin_root() -> Path:
@@ -332,12 +332,23 @@ def _check_training(training: Training, path: str) -> None:
         _require(len(set(values)) == len(values), f"{key} names something twice", path)
     for init in training.inits:
         _require(
-            bool(INIT.fullmatch(init)), f"inits: {init!r} is not allowed", path, "pretrained, scratch or file:PATH"
+            bool(INIT.fullmatch(init)),
+            f"inits: {init!r} is not allowed",
+            path,
+            "pretrained, scratch, file:PATH or training:NAME",
         )
     _require(all(seed >= 0 for seed in training.seeds), "seeds must be 0 or more", path)
     data, recipe, pre = training.data, training.recipe, training.preprocessing
     _require(data.name == "digits" or bool(data.root), f"data.root is missing: {data.name} needs a folder", path)
-    _require(recipe.epochs > 0, "recipe.epochs must be more than 0", path)
+    _require(recipe.epochs >= 0, "recipe.epochs must be 0 or more", path)
+    bare = recipe.epochs == 0 and "scratch" in training.inits
+    _require(not bare, "recipe.epochs = 0 evaluates weights as they come, and scratch has none", path)
+    _require(
+        data.classes is None or len(set(data.classes)) == len(data.classes) >= 2,
+        "data.classes needs two or more, each once",
+        path,
+    )
+    _require(data.train_per_class is None or data.train_per_class > 0, "data.train_per_class must be more than 0", path)
     _require(recipe.batch_size > 1, "recipe.batch_size must be more than 1 (BatchNorm)", path)
     for key in ("learning_rate", "weight_decay", "min_learning_rate", "label_smoothing"):
         value = getattr(recipe, key)
@@ -356,9 +367,9 @@ def _check_training(training: Training, path: str) -> None:
 
 
 def _check_exporter(exporter: Exporter, path: str) -> None:
-    _require(exporter.precision == "fp32", f"precision = {exporter.precision!r} is not built yet", path, "use fp32")
-    _require(exporter.max_abs_diff > 0, "max_abs_diff must be more than 0", path)
-    _require(0 <= exporter.min_top1_agreement <= 1, "min_top1_agreement must lie in 0..1", path)
+    _require(exporter.max_abs_diff is None or exporter.max_abs_diff > 0, "max_abs_diff must be more than 0", path)
+    agreement = exporter.min_top1_agreement
+    _require(agreement is None or 0 <= agreement <= 1, "min_top1_agreement must lie in 0..1", path)
     _require(exporter.opset is None or exporter.format != "tflite", "opset is for onnx and openvino only", path)
     _require(
         exporter.opset is None or exporter.opset >= 18,

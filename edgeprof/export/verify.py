@@ -151,12 +151,15 @@ def check(wanted: Floats, got: Floats, exporter: Exporter) -> Parity:
     if bad:
         raise ExportError(f"the exported file gives NaN or infinity on {bad} of {len(got)} test images")
     parity = compare(wanted, got)
-    if parity.relative_diff <= exporter.max_abs_diff and parity.top1_agreement >= exporter.min_top1_agreement:
+    most, least = exporter.max_abs_diff, exporter.min_top1_agreement
+    if (most is None or parity.relative_diff <= most) and (least is None or parity.top1_agreement >= least):
         return parity
+    allowed = "" if most is None else f" (allowed {most:.2%})"
+    needed = "" if least is None else f" (needed {least:.2%})"
     raise ParityError(
         f"the exported file does not agree with its checkpoint: logits differ by up to {parity.max_abs_diff:.3g}, "
-        f"{parity.relative_diff:.2%} of their spread (allowed {exporter.max_abs_diff:.2%}); the same class on "
-        f"{parity.top1_agreement:.2%} of {parity.images} test images (needed {exporter.min_top1_agreement:.2%})",
+        f"{parity.relative_diff:.2%} of their spread{allowed}; the same class on "
+        f"{parity.top1_agreement:.2%} of {parity.images} test images{needed}",
         parity=parity,
     )
 

@@ -29,6 +29,29 @@ class Candidate(Record):
     top5: float | None
     macro_f1: float | None
     parity_max_abs_diff: float | None
+    top5_low: float | None = None
+    top5_high: float | None = None
+    macro_f1_low: float | None = None
+    macro_f1_high: float | None = None
+    top1_drop: float | None = None
+    """Top-1 of its checkpoint minus that of the file on the same images: positive where the file lost."""
+    top1_drop_low: float | None = None
+    top1_drop_high: float | None = None
+    drop_p: float | None = None
+    """Of McNemar's exact test that file and checkpoint are equally often right."""
+    device_images: int | None = None
+    """Test images that were run on the device (`--verify-on-device`, `--accuracy-on-device`)."""
+    device_top1: float | None = None
+    device_top1_low: float | None = None
+    device_top1_high: float | None = None
+    device_agreement: float | None = None
+    """Share of these images on which device and host name the same class."""
+    device_max_abs_diff: float | None = None
+    """Largest difference of the logits from the host's, as a share of their spread."""
+    device_verdict: str | None = None
+    """`same`, `rounding` or `differs`; None where it was not looked at."""
+    warnings: tuple[str, ...] = ()
+    """What the export had to say of the file."""
     median_ms: float
     median_low_ms: float | None
     median_high_ms: float | None

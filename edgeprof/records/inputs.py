@@ -15,10 +15,14 @@ Precision = Literal["fp32", "fp16", "int8", "dynamic-int8"]
 class Data(Record):
     """Which images: a data set by name and, except for `digits`, the folder it lies in."""
 
-    name: Literal["digits", "imagefolder", "cifar10", "cifar100"]
+    name: Literal["digits", "imagefolder", "cifar10", "cifar100", "tiny_imagenet"]
     root: str | None = None
     train_split: str = "train"
     test_split: str = "test"
+    classes: tuple[str, ...] | None = None
+    """Only these, by name; None: all of them."""
+    train_per_class: int | None = None
+    """Only so many training images of each class, by a draw that never changes; None: all of them."""
 
 
 class Preprocessing(Record):
@@ -36,6 +40,7 @@ class Recipe(Record):
     """The hyperparameters that all models of a training share."""
 
     epochs: int
+    """0: the weights are evaluated as they come."""
     batch_size: int
     optimizer: str = "adamw"
     learning_rate: float = 1e-3
@@ -74,10 +79,25 @@ class Exporter(Record):
     precision: Precision
     opset: int | None = None
     layout: Literal["NCHW", "NHWC"] = "NCHW"
-    max_abs_diff: float = 1e-3
-    """Parity: the largest allowed difference from the checkpoint's logits, as a share of their spread (max - min)."""
-    min_top1_agreement: float = 1.0
-    """Parity: the smallest allowed share of test images on which file and checkpoint name the same class."""
+    activations: Literal["int8", "uint8"] | None = None
+    """Type of quantized activations, where the format offers a choice; None: the format's own."""
+    per_channel: bool = True
+    """Whether quantized weights have a scale for each output channel, else one for each tensor."""
+    calibration_images: int = 128
+    """For static int8: how many training images the ranges of the activations are taken from."""
+    calibration_seed: int = 0
+    """Of the draw of these images."""
+    keep_float: tuple[str, ...] = ()
+    """Operator types that are not quantized, by the format's own names."""
+    preset: str | None = None
+    """Of the quantizer, where it has presets (NNCF: `performance`, `mixed`)."""
+    architectures: tuple[str, ...] = ()
+    """Device architectures that it is made for; it is left out elsewhere unless it is asked for by name. (): any."""
+    max_abs_diff: float | None = 1e-3
+    """Parity: the largest allowed difference from the checkpoint's logits, as a share of their spread (max - min);
+    None: any, as for quantized files, whose loss is told by their accuracy."""
+    min_top1_agreement: float | None = 1.0
+    """Parity: the smallest allowed share of test images on which file and checkpoint name the same class; None: any."""
 
 
 class Device(Record):

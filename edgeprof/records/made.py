@@ -50,6 +50,20 @@ class MadeBy(Record):
     seconds: float
 
 
+class Weights(Record):
+    """What an initialisation took its weights from."""
+
+    source: str
+    """The weights' own identifier (`timm/resnet18.a1_in1k`, `torchvision/ResNet18_Weights.IMAGENET1K_V1`), the name of
+    a file, or of a training and its seed."""
+    sha256: str
+    """Of the file that held them."""
+    taken: tuple[str, ...]
+    """Names of the tensors that were taken."""
+    left: tuple[str, ...]
+    """Names of the tensors that stayed as they were made: a head of another size."""
+
+
 class Trained(Record):
     """A checkpoint (safetensors blob `checkpoint_sha`) and what it scores on the test images."""
 
@@ -72,8 +86,18 @@ class Trained(Record):
     preprocessing: Preprocessing
     losses: tuple[float, ...]
     """Mean training loss of each epoch."""
+    top1_by_epoch: tuple[float, ...] = ()
+    """Top-1 on the test images after each epoch: for the curves alone, nothing is chosen by it."""
+    weights: Weights | None = None
+    """Where the weights came from; None for `scratch`."""
     threads: int | None = None
     """Threads it was trained with: another number may give other last bits, hence another `checkpoint_sha`."""
+    hardware: str = "cpu"
+    """What it was trained on; of a GPU its name."""
+    mixed_precision: str = "no"
+    """`no`, `bf16` or `fp16`."""
+    processes: int = 1
+    """Over how many processes each batch was shared."""
     made_by: MadeBy
 
     @property
@@ -118,6 +142,17 @@ class Parity(Record):
     top1_agreement: float
 
 
+class Calibration(Record):
+    """The training images that the ranges of a static int8 file were taken from."""
+
+    images: int
+    seed: int
+    data_sha: str
+    """Of the data set, whose training images they are."""
+    images_sha: str
+    """Over their numbers in the training set."""
+
+
 class Artifact(Record):
     """An exported file, with the accuracy of that very file run by its own runtime."""
 
@@ -145,6 +180,12 @@ class Artifact(Record):
     macs: int | None
     samples_sha: str | None
     """Blob: .npz with `in0`.. [K, ...] real inputs as the file takes them and `out0`.. [K, ...] its host outputs."""
+    reference_sha: str | None = None
+    """Blob: the predictions of its checkpoint on the same images, for the paired drop."""
+    calibration: Calibration | None = None
+    """None where nothing was calibrated."""
+    warnings: tuple[str, ...] = ()
+    """What a user must know before shipping it, for example that it names one class for all images."""
     made_by: MadeBy
 
     @property

@@ -140,6 +140,7 @@ def test_match_exec_is_refused_only_where_openssh_would_run_it(machine: Machine)
         ('User "k\n', "line 1: a quote is not closed"),
         ("Host pi\n  Hostname\n", "line 2: hostname has no value"),
         ("Match wat pi\n", "line 1: edgeprof does not know the condition Match wat"),
+        ("Match originalhost other wat pi\n", "line 1: edgeprof does not know the condition Match wat"),
         ("Match\n", "line 1: Match has no condition"),
         ("IdentityFile ~/%C\n", "does not know the token %C"),
         ("IdentityFile ${NO_SUCH_VARIABLE}\n", "NO_SUCH_VARIABLE"),

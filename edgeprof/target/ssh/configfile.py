@@ -39,6 +39,8 @@ TEXTS = {
     "revokedhostkeys": "revoked_host_keys",
     "tag": "tag",
 }
+# Conditions of some OpenSSH that edgeprof does not evaluate; any other name is an error, met or not.
+_UNREAD = ("exec", "localnetwork", "command", "sessiontype", "version")
 LISTS = {"userknownhostsfile": "user_known_hosts", "globalknownhostsfile": "global_known_hosts"}
 
 
@@ -225,7 +227,7 @@ class _Reader:
                     met = matches_list(self._local_user, argument)
                 elif name == "tagged":
                     met = matches_list(self.options.tag or "", argument)
-                elif not result or dead:
+                elif (not result or dead) and name in _UNREAD:
                     continue  # cannot become true any more, so OpenSSH does not look at it either
                 else:
                     raise DeviceError(
