@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Processes that share the tests; slow ones wait more than they compute.
+WORKERS ?= 2
+SLOW_WORKERS ?= 3
 INPUTS := pyproject.toml constraints.txt Makefile
 
 .PHONY: help demo test test-slow lint types bench screenshot constraints clean system
@@ -17,10 +20,10 @@ demo: $(VENV)/.installed
 	$(BIN)/edgeprof run --device localhost --training demo --quick
 
 test: $(VENV)/.installed-test system lint types
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 test-slow: $(VENV)/.installed-test system
-	$(BIN)/python -m pytest -m slow --timeout 3600
+	$(BIN)/python -m pytest -m slow --timeout 3600 -n $(SLOW_WORKERS)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

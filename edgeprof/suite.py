@@ -9,10 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import re
 import shutil
-import tempfile
 import tomllib
 import typing
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +22,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from edgeprof.errors import SuiteError, UsageError, nearest
-from edgeprof.records import Device, Exporter, Record, Training
+from edgeprof.records import Device, Exporter, Record, Training, options
 
 FOLDERS = ("training", "exporters", "devices")
 R = TypeVar("R", Training, Exporter, Device)
@@ -87,6 +85,40 @@ class Suite:
             for init in found.inits
         )
         return msgspec.structs.replace(found, data=msgspec.structs.replace(found.data, root=root), inits=inits)
+
+    def sources(self, training: Training) -> dict[str, Training]:
+        """The recipes that a training's inits `training:NAME` begin from, by init, cut down to what is needed of each.
+
+        That is the training's models, and its seeds where the other recipe has them, else the other's first.
+
+        Raises:
+            SuiteError: there is no such recipe, it leads round in a circle, has several inits, or lacks a model.
+        """
+        return self._sources(training, (training.name,))
+
+    def _sources(self, training: Training, chain: tuple[str, ...]) -> dict[str, Training]:
+        path, found = str(self.root / "training" / f"{training.name}.toml"), {}
+        for init in training.inits:
+            name = init.removeprefix("training:")
+            if name == init:
+                continue
+            known = self.names("training")
+            _require(name in known, f"inits: there is no training named {name!r}", path, nearest(name, known) or None)
+            round_trip = " -> ".join((*chain, name))
+            _require(name not in chain, f"inits: {round_trip} goes round in a circle", path)
+            other = self.training(name)
+            _require(
+                len(other.inits) == 1,
+                f"inits: {init} is not one checkpoint: that recipe has the inits {', '.join(other.inits)}",
+                path,
+                "begin from a recipe with one init",
+            )
+            lacking = [model for model in training.models if model not in other.models]
+            _require(not lacking, f"inits: {init} does not train {', '.join(lacking)}", path, f"add it to {name}.toml")
+            self._sources(other, (*chain, name))
+            seeds = [source_seed(other, seed) for seed in training.seeds]
+            found[init] = msgspec.structs.replace(other, models=training.models, seeds=tuple(dict.fromkeys(seeds)))
+        return found
 
     def exporter(self, name: str) -> Exporter:
         """The file `exporters/NAME.toml`."""
@@ -155,7 +187,9 @@ class Suite:
                 path = self.root / folder / f"{name}.toml"
                 try:
                     record = loader(name)
-                    if isinstance(record, Device):
+                    if isinstance(record, Training):
+                        self.sources(record)
+                    if isinstance(record, Training | Device):
                         for exporter in record.exporters or ():
                             self._known("exporters", exporter, str(path))
                     yield path, None
@@ -180,6 +214,11 @@ class Suite:
     def _load(self, folder: str, name: str, kind: type[R]) -> R:
         self._known(folder, name)
         return load(self.root / folder / f"{name}.toml", kind)
+
+
+def source_seed(whole: Training, seed: int) -> int:
+    """With which of a whole recipe's seeds a training of `seed` begins: the same if there is one, else the first."""
+    return seed if seed in whole.seeds else whole.seeds[0]
 
 
 def load(path: Path, kind: type[R]) -> R:
@@ -220,36 +259,15 @@ def check_device(device: Device) -> None:
     _check_device(device, f"devices/{device.name}.toml")
 
 
-def write_device(root: Path, device: Device) -> Path:
-    """Write `devices/NAME.toml` with what differs from the defaults, whole or not at all; returns its path.
+def check_training(training: Training) -> None:
+    """Whether a training can have a file.
 
     Raises:
-        SuiteError: it would be no valid file.
-        UsageError: it cannot be written.
+        SuiteError: its name or a key of it cannot stand there.
     """
-    path = root / "devices" / f"{device.name}.toml"
-    lines = []
-    for key, value in msgspec.to_builtins(device).items():
-        if key == "name" or value in (None, "", [], {}, ()) or (key, value) == ("provision", "auto"):
-            continue
-        if key == "threads" and tuple(value) == (1, "all"):
-            continue
-        lines.append(f"{key} = {json.dumps(value, ensure_ascii=False)}\n")
-    check_device(device)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, new = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.writelines(lines)
-        os.chmod(new, 0o644)
-        os.replace(new, path)
-    except OSError as error:
-        raise UsageError(
-            f"cannot be written: {error.strerror or error}",
-            where=str(path),
-            hint="make a suite of your own first: edgeprof init boards && cd boards",
-        ) from error
-    return path
+    if not NAME.fullmatch(training.name):
+        raise SuiteError(f"{training.name!r} cannot be a name", hint="letters, digits, '.', '_' and '-', at most 64")
+    _check_training(training, f"training/{training.name}.toml")
 
 
 def init(folder: Path) -> list[Path]:
@@ -328,6 +346,7 @@ def _check_training(training: Training, path: str) -> None:
     _require(bool(training.models), "models is empty", path, 'for example models = ["resnet18"]')
     _require(bool(training.inits), "inits is empty", path, 'for example inits = ["scratch"]')
     _require(bool(training.seeds), "seeds is empty", path, "for example seeds = [0]")
+    _require(training.exporters is None or len(training.exporters) > 0, "exporters is empty", path)
     for key, values in (("models", training.models), ("inits", training.inits), ("seeds", training.seeds)):
         _require(len(set(values)) == len(values), f"{key} names something twice", path)
     for init in training.inits:
@@ -367,16 +386,8 @@ def _check_training(training: Training, path: str) -> None:
 
 
 def _check_exporter(exporter: Exporter, path: str) -> None:
-    _require(exporter.max_abs_diff is None or exporter.max_abs_diff > 0, "max_abs_diff must be more than 0", path)
-    agreement = exporter.min_top1_agreement
-    _require(agreement is None or 0 <= agreement <= 1, "min_top1_agreement must lie in 0..1", path)
-    _require(exporter.opset is None or exporter.format != "tflite", "opset is for onnx and openvino only", path)
-    _require(
-        exporter.opset is None or exporter.opset >= 18,
-        f"opset = {exporter.opset} is not possible: torch's exporter writes 18 or newer",
-        path,
-        "leave opset out for the exporter's default",
-    )
+    for what, hint in options.faults(exporter):
+        raise SuiteError(what, where=path, hint=hint)
 
 
 # What a graph may be asked to run on; ONNX Runtime's providers are its build's own.

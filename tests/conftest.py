@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from seeded_fixture import seeded
 from testbed.fixtures import board, loopback, proxy, sshd
 
 from edgeprof import suite as suites
 
-__all__ = ["board", "loopback", "proxy", "sshd"]
+__all__ = ["board", "loopback", "proxy", "seeded", "sshd"]
 
 TINY = """\
 description = "One small model, one epoch: for tests"
@@ -58,7 +59,10 @@ def tiny_suite(folder: Path) -> Path:
     """A suite whose demo is small enough for tests."""
     suites.init(folder)
     (folder / "training" / "demo.toml").write_text(TINY, encoding="utf-8")
-    (folder / "devices" / "localhost.toml").write_text('transport = "local"\nthreads = [1]\n', encoding="utf-8")
+    # Without exporters here, every one of the suite would be made: minutes.
+    exporters = 'exporters = ["onnx-fp32", "openvino-fp32", "tflite-fp32"]'
+    text = f'transport = "local"\nthreads = [1]\n{exporters}\n'
+    (folder / "devices" / "localhost.toml").write_text(text, encoding="utf-8")
     return folder
 
 

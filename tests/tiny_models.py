@@ -275,11 +275,12 @@ class InferenceSession:
 '''
 
 
-def stand_in(folder: Path) -> Path:
-    """A folder for PYTHONPATH in which `onnxruntime` is the stand-in."""
+def stand_in(folder: Path, shape: tuple[int, ...] = (1, 10)) -> Path:
+    """A folder for PYTHONPATH in which `onnxruntime` is the stand-in, for inputs of a shape."""
     package = folder / "stand-in" / "onnxruntime"
     package.mkdir(parents=True, exist_ok=True)
-    (package / "__init__.py").write_text(_STAND_IN, encoding="utf-8")
+    text = _STAND_IN.replace("shape = [1, 10]", f"shape = {list(shape)}")
+    (package / "__init__.py").write_text(text, encoding="utf-8")
     return package.parent
 
 

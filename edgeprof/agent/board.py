@@ -9,7 +9,7 @@ import os
 from typing import Any, Callable, Dict
 
 from . import session, site
-from .clean import clean
+from .clean import clean, forget
 from .lease import HOST_S, Lease
 
 
@@ -35,6 +35,7 @@ def carry_out(call: Dict[str, Any], workdir: str, program: str) -> Dict[str, Any
             float(call["linger_s"]),
             call["state"],
         ),
+        "forget": lambda: forget(workdir, call["shas"]),
         "clean": lambda: clean(workdir, float(call["older_than_s"]), bool(call["everything"]), program),
     }
     if call["call"] not in calls:

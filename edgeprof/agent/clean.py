@@ -9,7 +9,7 @@ import stat
 import time
 from typing import Any, Dict, Iterator, List
 
-from .blobs import RECEIVER
+from .blobs import RECEIVER, blobs_folder, is_sha
 from .locks import held, locked
 from .refusal import Refused, refused
 from .site import UNPACKER
@@ -47,6 +47,25 @@ def clean(workdir: str, older_than_s: float, everything: bool, program: str) -> 
                     removed.take(path)
     except OSError as error:
         raise refused(error, "not everything could be removed") from error
+    return {"event": "cleaned", "files": removed.files, "bytes": removed.bytes}
+
+
+def forget(workdir: str, shas: Any) -> Dict[str, Any]:
+    """Remove files that were pushed and are needed no more; what is not there is no matter.
+
+    Raises:
+        Refused: one cannot be removed.
+    """
+    if not isinstance(shas, list) or not all(is_sha(sha) for sha in shas):
+        raise Refused("other", "this is no list of files to remove: %s" % repr(shas)[:100])
+    removed = _Removed()
+    try:
+        folder = blobs_folder(workdir)
+        for sha in shas:
+            with contextlib.suppress(FileNotFoundError):
+                removed.take(os.path.join(folder, sha))
+    except OSError as error:
+        raise refused(error, "a file could not be removed") from error
     return {"event": "cleaned", "files": removed.files, "bytes": removed.bytes}
 
 

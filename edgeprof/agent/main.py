@@ -5,7 +5,9 @@ files; `follow` relays between a host and a session; `worker` is one process rou
 
 Calls, one JSON object a line: `{"call": "hello"}`, `{"call": "facts", "sites", "full", "now", "state"}`,
 `{"call": "inspect", "format", "files", "precision", "site", "timeout_s"}` (answered by `inspected` or `failed`),
-`{"call": "operators", "job", "cell": {...}, "inferences", "timeout_s"}` (answered by `operators` or `failed`), and
+`{"call": "operators", "job", "cell": {...}, "inferences", "timeout_s"}` (answered by `operators` or `failed`),
+`{"call": "evaluate", "job", "cell": {...}, "layout", "mean", "std", "parts": [{"part", "images"}, ...], "timeout_s"}`
+(answered by `evaluated` for each part, `failed` if it broke off, and `done`), and
 `{"call": "measure", "method": {...}, "cells": {job: {...}}, "rounds": [{"job", "round", "attempt", "position", "look"},
 ...]}`. Events, one JSON object a line on stdout: `hello`, `facts`; for a measurement `start` before each round, then
 `round` (its numbers) or `failed` (class crash, hang, error, nan, outputs_wrong, missing_runtime, fallback or cores),
@@ -25,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional
 if TYPE_CHECKING:
     from .supervisor import Supervisor
 
-PROTOCOL = 3
+PROTOCOL = 4
 USAGE = "usage: agent serve|session|follow|worker [--workdir DIR] [--session NAME] [--mark LINE]\n"
 
 # Calls that the supervisor carries out by the method of the same name -> what they are about.
@@ -33,6 +35,7 @@ CALLS = {
     "inspect": "file to inspect",
     "measure": "plan",
     "operators": "cell to profile",
+    "evaluate": "images to evaluate",
     "providers": "question for providers",
 }
 

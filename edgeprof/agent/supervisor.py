@@ -148,6 +148,34 @@ class Supervisor:
         else:
             self.emit(dict(told["failed"], event="failed", job=call["job"], round=0, attempt=0, position=0))
 
+    def evaluate(self, call: Dict[str, Any]) -> None:
+        """Tell what a cell says about test images, part by part, in a process of its own.
+
+        One that was killed by somebody else is started again with the parts that are left.
+        """
+        job, timeout_s = call["job"], float(call["timeout_s"])
+        spec = dict(call["cell"], evaluate=True, timeout_s=timeout_s, allow_fallback=bool(call.get("allow_fallback")))
+        spec.update({key: call[key] for key in ("layout", "mean", "std")})
+        left = {part["part"]: part for part in call["parts"]}
+
+        def take(part: Dict[str, Any]) -> None:
+            del left[part["part"]]
+            self.emit(dict(part, event="evaluated", job=job))
+            if self.before_round:
+                self.before_round(timeout_s)
+
+        for attempt in range(1, TRIES + 1):
+            if self.before_round:
+                self.before_round(timeout_s)
+            told = self.run_round(dict(spec, parts=list(left.values())), take)
+            if "result" in told:
+                break
+            if not told["failed"]["transient"] or attempt == TRIES:
+                part = next(iter(left), 0)
+                self.emit(dict(told["failed"], event="failed", job=job, round=part, attempt=0, position=0))
+                break
+        self.emit({"event": "done"})
+
     def providers(self, call: Dict[str, Any]) -> None:
         """Tell what a format's runtime can run on, asked in a process of its own: importing one can crash."""
         spec = {"format": call["format"], "site": call.get("site", []), "timeout_s": float(call["timeout_s"])}
@@ -165,8 +193,13 @@ class Supervisor:
         samples = sorted(told["result"]["samples_ns"]) if "result" in told else []
         return int(samples[len(samples) // 2]) if samples else None
 
-    def run_round(self, spec: Dict[str, Any]) -> Dict[str, Any]:
+    def run_round(
+        self, spec: Dict[str, Any], take: Optional[Callable[[Dict[str, Any]], None]] = None
+    ) -> Dict[str, Any]:
         """Start a process for one round and wait for its end: `{"result": ...}` or `{"failed": ...}`.
+
+        Args:
+            take: given each part of work that ends in parts; the time allowed then begins anew.
 
         Raises:
             HostGoneError: the host closed its end meanwhile; the process has been killed.
@@ -183,11 +216,17 @@ class Supervisor:
             env=dict(os.environ, OPENBLAS_NUM_THREADS="1", PYTHONPATH=python_path(spec.get("site", []))),
         )
         try:
-            return self._follow(process, dict(spec, parent=os.getpid()), deadline)
+            return self._follow(process, dict(spec, parent=os.getpid()), deadline, take)
         finally:
             _kill(process)
 
-    def _follow(self, process: "subprocess.Popen[bytes]", spec: Dict[str, Any], deadline: float) -> Dict[str, Any]:
+    def _follow(
+        self,
+        process: "subprocess.Popen[bytes]",
+        spec: Dict[str, Any],
+        deadline: float,
+        take: Optional[Callable[[Dict[str, Any]], None]],
+    ) -> Dict[str, Any]:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
@@ -220,7 +259,11 @@ class Supervisor:
                 if "failed" in message_in:
                     found = message_in["failed"]
                     return _failed(found["error_class"], found["message"], phase, told, package=found["package"])
-                phase = message_in["phase"]
+                if take and "part" in message_in:
+                    take(message_in["part"])
+                    deadline = time.monotonic() + float(spec["timeout_s"])
+                else:
+                    phase = message_in["phase"]
                 line = out.next()
         return self._died(process, deadline, phase, told)
 

@@ -1,12 +1,14 @@
 """One process round: a fresh process that opens one file, runs it, times it, and ends.
 
-Reads one JSON line (the spec) on stdin; writes JSON lines on what stdout was: `{"phase": ...}` as it goes on, and at
-the end `{"result": {...}}` or `{"failed": {...}}`. Runtimes print to stdout as they like; that goes to stderr.
+Reads one JSON line (the spec) on stdin; writes JSON lines on what stdout was: `{"phase": ...}` as it goes on, for work
+that comes to an end in parts `{"part": {...}}` after each, and at the end `{"result": {...}}` or `{"failed": {...}}`.
+Runtimes print to stdout as they like; that goes to stderr.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -56,7 +58,12 @@ def main() -> None:
     # A crash is told by the exit status; a core file would only fill the board's disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     try:
-        work = next((one for key, one in OTHER_WORK.items() if spec.get(key)), measure)
+        if spec.get("evaluate"):
+            from .evaluate import evaluate
+
+            work: Callable[..., Any] = functools.partial(evaluate, tell=lambda part: tell({"part": part}))
+        else:
+            work = next((one for key, one in OTHER_WORK.items() if spec.get(key)), measure)
         tell({"result": work(spec, lambda phase: tell({"phase": phase}))})
     except RoundError as error:
         tell({"failed": {"error_class": error.kind, "message": str(error), "package": error.package}})
@@ -264,7 +271,7 @@ OTHER_WORK: Dict[str, Callable[[Dict[str, Any], Callable[[str], None]], Any]] = 
     "operators": by_operator,
     "providers": told_providers,
 }
-"""What a process can be started for besides measuring, by the key of its spec."""
+"""What a process can be started for besides measuring, by the key of its spec; and `evaluate`, which tells parts."""
 
 
 def canary(repeats: int) -> List[int]:

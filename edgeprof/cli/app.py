@@ -75,5 +75,7 @@ from edgeprof.cli import measure  # noqa: E402, F401  # isort: skip
 from edgeprof.cli import device  # noqa: E402, F401  # isort: skip
 from edgeprof.cli import compare  # noqa: E402, F401  # isort: skip
 from edgeprof.cli import decide  # noqa: E402, F401  # isort: skip
+from edgeprof.cli import training  # noqa: E402, F401  # isort: skip
 from edgeprof.cli import make  # noqa: E402, F401  # isort: skip
+from edgeprof.cli import importing  # noqa: E402, F401  # isort: skip
 from edgeprof.cli import folders  # noqa: E402, F401  # isort: skip

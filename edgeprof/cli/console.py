@@ -234,6 +234,11 @@ class _Clock:
         return f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left"
 
 
+def _amount(value: float) -> str:
+    """Never in powers of ten: of images there may be very many."""
+    return f"{value:.0f}" if value >= 1000 else f"{value:.4g}"
+
+
 class LiveProgress:
     """Bars on a terminal. A stage of one of several devices ("pi: profile") takes the place of the device's last."""
 
@@ -300,7 +305,7 @@ class PlainProgress:
 
     def start(self, stage: str, total: float) -> None:
         self._clocks[stage] = _Clock(total)
-        say(f"{stage}: {total:.4g} to do")
+        say(f"{stage}: {_amount(total)} to do")
 
     def expect(self, stage: str, left: float) -> None:
         clock = self._clocks.get(stage)
@@ -316,7 +321,8 @@ class PlainProgress:
         if now - self._last.get(stage, 0.0) >= self.EVERY_S or clock.done >= clock.total:
             self._last[stage] = now
             left = clock.left()
-            say(f"{stage}: {clock.done:.4g}/{clock.total:.4g}" + (f", {left}" if left else "") + f"  {detail}")
+            come = f"{_amount(clock.done)}/{_amount(clock.total)}" + (f", {left}" if left else "")
+            say(f"{stage}: {come}  {detail}")
 
     def finish(self, stage: str) -> None:
         clock = self._clocks.pop(stage, None)

@@ -39,11 +39,13 @@ LATEST = "latest"
 
 
 class Shown(StrEnum):
-    """The lists that `edgeprof show` has; everything else is a run."""
+    """The lists and findings that `edgeprof show` has; everything else is a run."""
 
     runs = "runs"
     trained = "trained"
     artifacts = "artifacts"
+    accuracy = "accuracy"
+    effect = "effect"
 
 
 @app.command(
@@ -59,7 +61,7 @@ def rank(
 ) -> None:
     """The ranking of a run, recomputed from its raw samples."""
     from edgeprof import pipeline
-    from edgeprof.cli import tables
+    from edgeprof.cli import on_device_lines, tables
 
     options: Options = context.obj
     store = options.store(read_only=True)
@@ -68,6 +70,7 @@ def rank(
         console.print_record(outcome.ranking)
     else:
         tables.tell_ranking(outcome.ranking)
+        on_device_lines.tell_on_device(outcome.ranking)
 
 
 @app.command(
@@ -124,7 +127,7 @@ def _shown_words() -> list[str]:
 @app.command(
     rich_help_panel=PANEL,
     epilog="Examples: `edgeprof show runs`, `edgeprof show artifacts --json`, `edgeprof show latest`,"
-    " `edgeprof show latest --recompute`",
+    " `edgeprof show latest --recompute`, `edgeprof show accuracy`, `edgeprof show effect --budget 5ms`",
 )
 @console.reported
 def show(
@@ -133,10 +136,30 @@ def show(
         str,
         typer.Argument(
             metavar="WHAT",
-            help="`runs`, `trained` or `artifacts`: all of them. `latest` or a run's name: that run in short.",
+            help="`runs`, `trained` or `artifacts`: all of them. `latest` or a run's name: that run in short."
+            " `accuracy`: how right checkpoints and files are, with intervals and the drop of each file. `effect`: what"
+            " the initialisation brings.",
             autocompletion=_shown_words,
         ),
     ],
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[A B]",
+            help="With `accuracy`, two to compare on the same images: the beginning of a sha256, or parts of a label,"
+            " as in `resnet18/scratch/seed 0`.",
+        ),
+    ] = None,
+    training: Annotated[
+        str | None, typer.Option("--training", "-t", help="With `accuracy` or `effect`: of this training.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", "-d", help="With `effect`: with the latencies of the newest run there.")
+    ] = None,
+    run: Annotated[str | None, typer.Option("--run", help="With `effect`: of this run.")] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="With `effect`: what is chosen for this latency (5ms, 0.2s) under each.")
+    ] = None,
     recompute: Annotated[
         bool,
         typer.Option(
@@ -147,14 +170,15 @@ def show(
     ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """What the store holds: runs, checkpoints, exported files; or one run in short."""
+    """What the store holds: runs, checkpoints, exported files, their accuracy; or one run in short."""
     from edgeprof import pipeline
-    from edgeprof.cli import run_lines, tables
+    from edgeprof.cli import findings, run_lines, tables
     from edgeprof.records import Artifact, Failure, Run, Trained
 
     options: Options = context.obj
     if recompute and what in list(Shown):
         raise UsageError(f"--recompute is for a run, not for {what}", hint="edgeprof show latest --recompute")
+    findings.check(what, names or [], training=training, device=device, run=run, budget=budget)
     store = options.store(read_only=True)
     if what == Shown.runs:
         records = store.all(Run.KIND, Run)
@@ -164,6 +188,10 @@ def show(
         _show(what, store.all(Trained.KIND, Trained), tables.trained, as_json)
     elif what == Shown.artifacts:
         _show(what, store.all(Artifact.KIND, Artifact), tables.artifacts, as_json)
+    elif what == Shown.accuracy:
+        findings.accuracy(store, names or [], training, as_json)
+    elif what == Shown.effect:
+        findings.effect(store, training, device, run, budget, as_json)
     elif recompute:
         return _recompute(store, _named(store, what), as_json)
     else:

@@ -16,6 +16,7 @@ from edgeprof.cli import console, host_keys
 from edgeprof.cli.app import Options, app
 from edgeprof.cli.measure import PANEL
 from edgeprof.cli.options import AsJson, ExporterNames, Wait, seconds
+from edgeprof.cli.writing import suite_to_write
 from edgeprof.errors import DeviceError, UsageError
 
 if TYPE_CHECKING:
@@ -59,13 +60,13 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Add a board that is reached over SSH: connect, look at it, and write devices/NAME.toml."""
-    from edgeprof import pipeline, suite
+    from edgeprof import pipeline, suite, suite_files
     from edgeprof.cli import device_lines
 
     options: Options = context.obj
     board = _board(name, address, key_file, password_env, python, workdir, provision)
     suite.check_device(board)
-    root = _suite_to_write(options)
+    root = suite_to_write(options)
     known = _known(root, board, force)
     if known is not None:
         given = {key: value for key, value in msgspec.structs.asdict(board).items() if value not in UNSAID}
@@ -78,7 +79,7 @@ def add(
             other = seen.jump and expected not in (None, seen.fingerprint)
             if other or host_keys.decided(seen, board, expected) is None:
                 # Written already, so that `edgeprof device trust NAME` knows whom it is about.
-                suite.write_device(root, _plain(board))
+                suite_files.write_device(root, _plain(board))
                 raise host_keys.untrusted(seen, board)
             pipeline.accept(board, seen)
             expected = None if seen.jump else expected
@@ -86,7 +87,7 @@ def add(
             raise host_keys.other_key(seen, board, str(expected))
         facts = pipeline.probe(store, board, progress)
     described = {} if known is not None and known.description else _described(facts)
-    path = suite.write_device(root, msgspec.structs.replace(_plain(board), **described))
+    path = suite_files.write_device(root, msgspec.structs.replace(_plain(board), **described))
     if as_json:
         console.print_json(
             {
@@ -203,19 +204,6 @@ def clean(
         console.print_json({"schema": console.JSON_SCHEMA, "device": name, "files": done.files, "bytes": done.bytes})
     else:
         print(f"{name}: {done.files} files removed, {done.bytes / 1e6:.1f} MB")
-
-
-def _suite_to_write(options: Options) -> Path:
-    """The folder of the suite that a device is added to; in a folder without one, one is made."""
-    from edgeprof import suite
-
-    found = options.suite()
-    if not found.builtin:
-        return found.root
-    here = options.work_dir or Path.cwd()
-    written = suite.init(here)
-    console.say(f"made a suite in {console.shown_path(here)}: training/, exporters/, devices/ ({len(written)} files)")
-    return here
 
 
 def _board(

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from edgeprof.cli import console, tables
+from edgeprof.cli import console, on_device_lines, tables
 from edgeprof.pipeline.fleet import FleetOutcome
 from edgeprof.records import ADVICE, Candidate, Failure, Ranking
 from edgeprof.records.derived import Fleet
@@ -35,6 +35,8 @@ def tell_fleet(outcome: FleetOutcome, as_json: bool) -> None:
         console.print_record(answer)
     else:
         _tell_tables(answer)
+        for ranking in answer.rankings:
+            on_device_lines.tell_on_device(ranking)
         for line in _doubts(answer):
             console.say(_plain(line))
         for failure in _failures(answer):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeprof.cli import console
 from edgeprof.cli.app import Options, app
 from edgeprof.cli.options import (
+    AccuracyOnDevice,
     AllowFallback,
     AsJson,
     CellTime,
@@ -24,32 +25,23 @@ from edgeprof.cli.options import (
     Rounds,
     Strict,
     TrainingName,
+    VerifyOnDevice,
     Wait,
     bound,
     method,
     seconds,
+    test_images,
 )
 from edgeprof.errors import EXIT_DEVICE, EXIT_EXPORT, EXIT_OK, EXIT_UNTRUSTED, UsageError
 
 if TYPE_CHECKING:
     from edgeprof.pipeline import Outcome
     from edgeprof.pipeline.fleet import FleetOutcome
-    from edgeprof.progress import Progress
-    from edgeprof.records import Failure, Method
+    from edgeprof.records import Failure
     from edgeprof.records.derived import Fleet
 
 PANEL = "Measure on a device"
 HERE = "localhost"
-
-
-class _Common(TypedDict):
-    """What all ways to measure take."""
-
-    method: Method
-    per_op: bool
-    fresh: bool
-    wait_s: float
-    progress: Progress
 
 
 @app.command(
@@ -68,6 +60,8 @@ def run(
     rounds: Rounds = None,
     quick: Quick = False,
     per_op: PerOp = False,
+    verify_on_device: VerifyOnDevice = None,
+    accuracy_on_device: AccuracyOnDevice = False,
     allow_fallback: AllowFallback = False,
     strict: Strict = False,
     fresh: Fresh = False,
@@ -88,14 +82,17 @@ def run(
     boards = suite.devices(names)  # a misspelt name is told before anything is made
     how = method(quick=quick, rounds=rounds, precision=precision, cell_time=cell_time, allow_fallback=allow_fallback)
     wait_s = seconds(wait, "--wait")
+    on_device = test_images(verify_on_device, accuracy_on_device)
+    ask = pipeline.Ask(method=how, per_op=per_op, test_images=on_device, fresh=fresh, wait_s=wait_s)
     store = options.store()
     outcome: Outcome | FleetOutcome
     with store.lock(_what("run", names), wait_s), console.progress() as progress:
-        common = _Common(method=how, per_op=per_op, fresh=fresh, wait_s=wait_s, progress=progress)
         if len(boards) > 1:
-            outcome = fleet.run(suite, store, boards, training=training, asked=exporter, **common)
+            outcome = fleet.run(suite, store, boards, training=training, asked=exporter, ask=ask, progress=progress)
         else:
-            outcome = pipeline.run(suite, store, training=training, device=boards[0].name, asked=exporter, **common)
+            outcome = pipeline.run(
+                suite, store, training=training, device=boards[0].name, asked=exporter, ask=ask, progress=progress
+            )
     return tell(outcome, as_json, strict)
 
 
@@ -131,6 +128,8 @@ def profile(
     rounds: Rounds = None,
     quick: Quick = False,
     per_op: PerOp = False,
+    verify_on_device: VerifyOnDevice = None,
+    accuracy_on_device: AccuracyOnDevice = False,
     allow_fallback: AllowFallback = False,
     strict: Strict = False,
     fresh: Fresh = False,
@@ -155,28 +154,40 @@ def profile(
         raise UsageError("--training and --exporter choose among what is exported; leave them out beside files")
     if (shape or inputs) and not files:
         raise UsageError("--shape and --inputs are for files that are named on the command line")
+    if files and (verify_on_device or accuracy_on_device):
+        raise UsageError(
+            "--verify-on-device and --accuracy-on-device run the test images of a training; ready files have none",
+            hint="leave the files out to profile what is exported, or compare their outputs with --inputs",
+        )
     if shape and inputs:
         raise UsageError("--inputs gives the shapes as well", hint="leave --shape out")
     how = method(quick=quick, rounds=rounds, precision=precision, cell_time=cell_time, allow_fallback=allow_fallback)
     wait_s = seconds(wait, "--wait")
+    on_device = test_images(verify_on_device, accuracy_on_device)
+    ask = pipeline.Ask(method=how, per_op=per_op, test_images=on_device, fresh=fresh, wait_s=wait_s)
     store = options.store()
     outcome: Outcome | FleetOutcome
     with store.lock(_what("profile", names), wait_s), console.progress() as progress:
-        common = _Common(method=how, per_op=per_op, fresh=fresh, wait_s=wait_s, progress=progress)
         if files and len(boards) > 1:
-            outcome = fleet.profile_files(store, files, boards, shapes=shape or [], inputs=inputs, **common)
+            outcome = fleet.profile_files(
+                store, files, boards, shapes=shape or [], inputs=inputs, ask=ask, progress=progress
+            )
         elif files:
-            outcome = pipeline.profile_files(store, files, boards[0], shapes=shape or [], inputs=inputs, **common)
+            outcome = pipeline.profile_files(
+                store, files, boards[0], shapes=shape or [], inputs=inputs, ask=ask, progress=progress
+            )
         elif len(boards) > 1:
-            outcome = fleet.profile_exported(suite, store, training, boards, asked=exporter, **common)
+            outcome = fleet.profile_exported(suite, store, training, boards, asked=exporter, ask=ask, progress=progress)
         else:
-            outcome = pipeline.profile_exported(suite, store, training, boards[0], asked=exporter, **common)
+            outcome = pipeline.profile_exported(
+                suite, store, training, boards[0], asked=exporter, ask=ask, progress=progress
+            )
     return tell(outcome, as_json, strict)
 
 
 def tell(outcome: Outcome | FleetOutcome, as_json: bool, strict: bool = False) -> int:
     """Print what a run came to; the exit code is that of the failures when nothing at all could be measured."""
-    from edgeprof.cli import fleet_lines, tables
+    from edgeprof.cli import fleet_lines, on_device_lines, tables
     from edgeprof.pipeline import Outcome
 
     if not isinstance(outcome, Outcome):
@@ -186,6 +197,7 @@ def tell(outcome: Outcome | FleetOutcome, as_json: bool, strict: bool = False) -
         console.print_record(outcome.ranking)
     else:
         tables.tell_ranking(outcome.ranking)
+        on_device_lines.tell_on_device(outcome.ranking)
     console.say(f"report: {console.shown_path(outcome.files['html'])}")
     console.say(f"data:   {console.shown_path(outcome.files['json'])}")
     if outcome.ranking.candidates:

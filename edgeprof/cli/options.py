@@ -10,7 +10,7 @@ import typer
 from edgeprof.errors import EdgeprofError, UsageError
 
 if TYPE_CHECKING:
-    from edgeprof.records import Method
+    from edgeprof.records import Method, TestImages
 
 
 def device_words(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -25,6 +25,18 @@ def device_words(ctx: typer.Context, incomplete: str) -> list[str]:
         return []
     words = [*names, ALL_DEVICES, TAG, *sorted(TAG + tag for tag in tags)]
     return [word for word in words if word.startswith(incomplete)]
+
+
+def model_words(ctx: typer.Context, incomplete: str) -> list[str]:
+    """For completion on the command line: the models of the suite's recipes. (All of timm's would take seconds.)"""
+    from edgeprof.suite import Suite
+
+    try:
+        suite = Suite.find(ctx.find_root().params.get("suite"))
+        models = {model for name in suite.names("training") for model in suite.training(name).models}
+    except (EdgeprofError, OSError):
+        return []
+    return sorted(model for model in models if model.startswith(incomplete))
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
@@ -42,7 +54,11 @@ DeviceNames = Annotated[
 TrainingName = Annotated[str | None, typer.Option("--training", "-t", help="A file of training/. Default: demo.")]
 ExporterNames = Annotated[
     list[str] | None,
-    typer.Option("--exporter", "-e", help="A file of exporters/; may be repeated. Default: the device's, else all."),
+    typer.Option(
+        "--exporter",
+        "-e",
+        help="A file of exporters/; may be repeated. Default: the recipe's, else the device's, else all that fit it.",
+    ),
 ]
 RunName = Annotated[str | None, typer.Option("--run", help="A run by name. Default: the newest finished one.")]
 Wait = Annotated[str, typer.Option(help="How long to wait if another edgeprof works here, for example 90s, 30m or 2h.")]
@@ -64,6 +80,19 @@ AllowFallback = Annotated[
 ]
 PerOp = Annotated[
     bool, typer.Option("--per-op", help="Then, in a pass of its own, the time by operator of each candidate.")
+]
+VerifyOnDevice = Annotated[
+    int | None,
+    typer.Option(
+        "--verify-on-device",
+        metavar="N",
+        min=1,
+        help="Then run N test images there, in a pass of its own, and compare with the host's outputs of the file.",
+    ),
+]
+AccuracyOnDevice = Annotated[
+    bool,
+    typer.Option("--accuracy-on-device", help="The same with the whole test set: accuracy as measured on the device."),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 7 if a candidate is not to be trusted.")]
 
@@ -124,6 +153,19 @@ def share(text: str, option: str) -> float:
     if not 0 < value < 1:
         raise UsageError(f"{option} {text} must lie above 0 and below 100%", hint="1% is common, 5% is quick")
     return value
+
+
+def test_images(some: int | None, every: bool) -> TestImages:
+    """How many test images to run on the device, of `--verify-on-device` and `--accuracy-on-device`.
+
+    Raises:
+        UsageError: both were given.
+    """
+    if some is not None and every:
+        raise UsageError(
+            "--accuracy-on-device runs all test images already", hint="leave --verify-on-device out, or take it alone"
+        )
+    return "all" if every else some
 
 
 def method(

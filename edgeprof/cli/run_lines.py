@@ -5,7 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from edgeprof.cli import console, tables
+from edgeprof.cli import console, on_device_lines, tables
+from edgeprof.cli.effect_lines import headline
 from edgeprof.records import ADVICE, Candidate, Method, Ranking, Run
 
 NARROWEST = 40
@@ -30,22 +31,41 @@ def _lines(run: Run, ranking: Ranking) -> Iterator[tuple[int, str]]:
     yield 0, f"method: {_asked(run.method)}"
     doubtful = sum(not one.trusted for one in ranking.candidates)
     yield 0, f"{len(ranking.candidates)} candidates, {doubtful} not trusted; {len(ranking.failures)} failed"
+    yield from ((0, line) for line in on_device_lines.lines(ranking, named=False))
+    there = {one.job: one for one in ranking.on_device}
     several = len({(one.init, one.seed) for one in ranking.candidates}) > 1
     for one in ranking.candidates:
         yield 0, ""
-        yield 0, f"{one.rank}. {_name(one, several)}"
+        yield 0, f"{one.rank}. {tables.who(one, several)}"
         interval = tables.spread(one.median_low_ms, one.median_high_ms)
         bounds = "no interval" if interval == "-" else f"95% interval {interval}"
         rounds = f"{one.samples} samples in {one.rounds} rounds" + (", measured twice" if one.attempts > 1 else "")
         yield 3, f"median {tables.milliseconds(one.median_ms)} ms ({bounds}), {rounds}"
         yield 3, f"ran on {one.runs_on} in {one.precision_executed}{_nodes(one)}"
+        if one.job in there and there[one.job].verdict != "same":
+            yield 3, on_device_lines.of_candidate(there[one.job])
+        yield from ((3, line) for line in _accuracy(one))
         yield 3, "trusted" if one.trusted else f"not trusted: {'; '.join(one.reasons) or 'no reason given'}"
+    if ranking.effect is not None:
+        yield 0, ""
+        yield 0, "What the initialisation brings (more: edgeprof show effect):"
+        yield from ((3, line) for line in headline(ranking.effect))
     reasons = dict.fromkeys(reason for one in ranking.candidates for reason in one.reasons if reason in ADVICE)
     if reasons:
         yield 0, ""
         yield 0, "What to do about what is not trusted:"
     for reason in reasons:
         yield 3, f"{reason}: {ADVICE[reason]}"
+
+
+def _accuracy(one: Candidate) -> Iterator[str]:
+    """Where there is something to say of its drop, and what the export warned of."""
+    if one.top1_drop and one.top1_drop_low is not None and one.top1_drop_high is not None:
+        span = f"{100 * one.top1_drop_low:.2f}..{100 * one.top1_drop_high:.2f}"
+        what = "lost" if one.top1_drop_low > 0 else "within noise"
+        yield f"top-1 drop {100 * one.top1_drop:.2f} points against its checkpoint (95% interval {span}): {what}"
+    for warning in one.warnings:
+        yield f"warning: {warning}"
 
 
 def _board(ranking: Ranking) -> str:
@@ -64,13 +84,6 @@ def _asked(method: Method) -> str:
         f"{method.min_rounds} to {method.max_rounds} rounds until the median's 95% interval is within"
         f" {tables.share(method.precision)} to either side, at most {method.cell_s:g} s a candidate"
     )
-
-
-def _name(one: Candidate, several: bool) -> str:
-    parts = [one.model, one.exporter, tables.threads(one.threads)]
-    if several:
-        parts[1:1] = [one.init or "-", "seed -" if one.seed is None else f"seed {one.seed}"]
-    return " / ".join(parts)
 
 
 def _nodes(one: Candidate) -> str:

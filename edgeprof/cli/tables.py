@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
 from rich import box
 from rich.console import Console
@@ -11,14 +11,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from edgeprof.cli import console
-from edgeprof.records import ADVICE, Artifact, Candidate, Choice, Cluster, Failure, Ranking, Run, Trained
+from edgeprof.records import ADVICE, Artifact, Candidate, Choice, Cluster, Failure, Ranking, Rejected, Run, Trained
+
+if TYPE_CHECKING:
+    from edgeprof.pipeline import Estimate
 
 WIDEST = 10_000
 """Characters in which every table fits whole."""
 
 
-def _table(*columns: str, right: Sequence[str] = (), folded: Sequence[str] = ("why",)) -> Table:
-    """Text of `folded` columns goes on in the next line where it is too wide."""
+def new_table(*columns: str, right: Sequence[str] = (), folded: Sequence[str] = ("why",)) -> Table:
+    """An empty table with these columns. Text of `folded` columns goes on in the next line where it is too wide."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for name in columns:
         justify: Literal["left", "right"] = "right" if name in right else "left"
@@ -59,7 +62,7 @@ def megabytes(value: int | None) -> str:
 def trained(records: Sequence[Trained]) -> Table:
     """Checkpoints and what they score."""
     right = ("top-1", "macro F1", "params M", "MACs M", "seconds")
-    table = _table("model", "init", "seed", "top-1", "macro F1", "params M", "MACs M", "seconds", right=right)
+    table = new_table("model", "init", "seed", "top-1", "macro F1", "params M", "MACs M", "seconds", right=right)
     for one in records:
         table.add_row(
             escape(one.model),
@@ -74,10 +77,47 @@ def trained(records: Sequence[Trained]) -> Table:
     return table
 
 
+def estimate(found: Estimate) -> Table:
+    """The grid of a training with the time of each cell."""
+    right = ("seed", "epochs left", "images", "updates", "test images", "time")
+    table = new_table("training", "model", "init", *right, right=right)
+    for one in found.cells:
+        table.add_row(
+            escape(one.training),
+            escape(one.model),
+            escape(one.init),
+            str(one.seed),
+            str(one.epochs_left),
+            str(one.images),
+            str(one.updates),
+            str(one.test_images),
+            "failed" if one.seconds is None else duration(one.seconds) if one.seconds else "ready",
+        )
+    return table
+
+
+def estimate_line(found: Estimate) -> str:
+    """The total of a grid, and what it is counted for."""
+    on = "the processor" if found.hardware == "cpu" else found.hardware
+    each = f"{found.processes} processes" if found.processes > 1 else threads(found.threads)
+    precision = "" if found.mixed_precision == "no" else f", {found.mixed_precision}"
+    return (
+        f"about {duration(found.seconds)} in all on {on}{precision}: {found.jobs} at a time, {each} each;"
+        " a few updates of each model were timed, and nothing is kept"
+    )
+
+
+def duration(seconds: float) -> str:
+    """A time to wait, as people say it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+
+
 def artifacts(records: Sequence[Artifact]) -> Table:
     """Exported files, their accuracy and parity."""
     columns = ("model", "init", "seed", "exporter", "MB", "top-1", "max diff", "agreement", "sha256")
-    table = _table(*columns, right=("MB", "top-1", "max diff", "agreement"))
+    table = new_table(*columns, right=("MB", "top-1", "max diff", "agreement"))
     for one in records:
         table.add_row(
             escape(one.model),
@@ -131,7 +171,7 @@ def _ranking(result: Ranking, columns: set[str]) -> Table:
     shown[""] = lambda one: _mark(one, "reason" in columns)
     words = ("model", "init", "exporter", "")
     right = [name for name in shown if name not in words]
-    table = _table(*shown, right=right, folded=("model", "exporter"))
+    table = new_table(*shown, right=right, folded=("model", "exporter"))
     for one in result.candidates:
         table.add_row(*(cell(one) for cell in shown.values()), style=None if one.trusted else "yellow")
     return table
@@ -152,6 +192,7 @@ def _rank(one: Candidate) -> str:
 
 def tell_ranking(result: Ranking) -> None:
     """The ranking on stdout; failures and reasons for distrust on stderr."""
+    several = _several(result.candidates)
     if result.candidates:
         out = console.out()
         out.print(ranking(result, out.width))
@@ -162,14 +203,20 @@ def tell_ranking(result: Ranking) -> None:
     for one in result.candidates:
         if not one.trusted:
             twice = " (measured twice)" if one.attempts > 1 else ""
-            console.say(f"not trusted: {_who(one)}{twice}: {'; '.join(one.reasons)}")
+            console.say(f"not trusted: {who(one, several)}{twice}: {'; '.join(one.reasons)}")
     for reason in sorted({reason for one in result.candidates for reason in one.reasons} & set(ADVICE)):
         console.say(f"  hint: {reason}: {ADVICE[reason]}")
     tell_failures(result.failures)
 
 
-def _who(one: Candidate) -> str:
-    return f"{one.model} / {one.exporter} / {threads(one.threads)}"
+def who(one: Candidate, several: bool) -> str:
+    """With initialisation and seed where there are several."""
+    which = [one.init or "-", "seed -" if one.seed is None else f"seed {one.seed}"] if several else []
+    return " / ".join([one.model, *which, one.exporter, threads(one.threads)])
+
+
+def _several(some: Iterable[Candidate | Rejected]) -> bool:
+    return len({(one.init, one.seed) for one in some}) > 1
 
 
 def tell_failures(failures: Sequence[Failure]) -> None:
@@ -183,6 +230,8 @@ def tell_failures(failures: Sequence[Failure]) -> None:
 def tell_choice(choice: Choice) -> None:
     """A choice in sentences on stdout, with a table of what was rejected."""
     print(choice.reason)
+    picked = [one for one in (choice.chosen, choice.runner_up, choice.nearest_miss) if one is not None]
+    several = _several([*picked, *choice.rejected])
     for label, one in (
         ("chosen", choice.chosen),
         ("runner-up", choice.runner_up),
@@ -190,18 +239,22 @@ def tell_choice(choice: Choice) -> None:
     ):
         if one is not None:
             p90 = f"p90 {milliseconds(one.p90_ms)} ms (at most {milliseconds(one.p90_high_ms)})"
-            print(f"  {label + ':':<13} {_who(one)}: top-1 {percent(one.top1)}, {p90}")
+            print(f"  {label + ':':<13} {who(one, several)}: top-1 {percent(one.top1)}, {p90}")
     if choice.rejected:
-        table = _table("rejected", "exporter", "threads", "why", right=("threads",))
+        which = ("init", "seed") if several else ()
+        table = new_table(
+            "rejected", *which, "exporter", "threads", "why", right=("seed", "threads"), folded=("init", "why")
+        )
         for miss in choice.rejected:
-            table.add_row(escape(miss.model), escape(miss.exporter), str(miss.threads), escape(miss.reason))
+            variant = (escape(miss.init or "-"), "-" if miss.seed is None else str(miss.seed)) if several else ()
+            table.add_row(escape(miss.model), *variant, escape(miss.exporter), str(miss.threads), escape(miss.reason))
         console.out().print(table)
 
 
 def runs(records: Sequence[Run], failed: Mapping[str, int]) -> Table:
     """Runs, newest last; `failed` cells by run, beside those that never came so far."""
     right = ("cells", "failed", "precision")
-    table = _table("run", "device", "training", "cells", "failed", "precision", "state", right=right)
+    table = new_table("run", "device", "training", "cells", "failed", "precision", "state", right=right)
     for one in records:
         state = "unfinished" if not one.finished else "finished" if one.pair is None else "comparison"
         table.add_row(

@@ -24,10 +24,21 @@ from edgeprof.export import formats
 from edgeprof.export.process import Worker
 from edgeprof.export.request import PREDICTIONS, SAMPLES, Made, ParityError, Request
 from edgeprof.progress import Progress
-from edgeprof.records import Artifact, Exporter, Failure, FileRef, Format, MadeBy, Trained, digest, files_sha
+from edgeprof.records import (
+    Artifact,
+    Exporter,
+    Failure,
+    FileRef,
+    Format,
+    MadeBy,
+    Precision,
+    Trained,
+    digest,
+    files_sha,
+)
 from edgeprof.store import Store, writing
 
-EXPORT_VERSION = 1
+EXPORT_VERSION = 2
 """Raised when the same inputs would give another file or other numbers."""
 DEADLINE_S = 20 * 60.0
 """How long a worker may be silent: for a whole conversion, or between two batches of its evaluation."""
@@ -46,8 +57,9 @@ def key(trained: Trained, exporter: Exporter) -> str:
         MissingPackageError: a package that the format needs is not installed.
     """
     options = msgspec.structs.asdict(exporter)
-    del options["name"], options["description"]
-    packages = _packages(exporter.format)
+    # None of these shapes a file.
+    del options["name"], options["description"], options["architectures"]
+    packages = _packages(exporter.format, exporter.precision)
     subject = (trained.model, trained.checkpoint_sha, trained.classes, trained.preprocessing, trained.data_sha)
     return digest("artifact", EXPORT_VERSION, *subject, options, packages)
 
@@ -215,9 +227,12 @@ def _store(store: Store, trained: Trained, exporter: Exporter, made: Made, worke
         params=trained.params,
         macs=trained.macs,
         samples_sha=samples,
+        reference_sha=trained.predictions_sha,
+        calibration=made.calibration,
+        warnings=made.warnings,
         made_by=MadeBy(
             edgeprof=edgeprof.__version__,
-            packages=_packages(exporter.format),
+            packages=_packages(exporter.format, exporter.precision),
             machine=platform.machine(),
             seconds=round(time.monotonic() - worker.started, 3),
         ),
@@ -254,7 +269,8 @@ def _named(artifact: Artifact, trained: Trained, exporter: Exporter) -> Artifact
 
 def _whole(store: Store, artifact: Artifact) -> bool:
     blobs = [file.sha256 for file in artifact.files]
-    blobs += [sha for sha in (artifact.predictions_sha, artifact.samples_sha) if sha is not None]
+    others = (artifact.predictions_sha, artifact.samples_sha, artifact.reference_sha)
+    blobs += [sha for sha in others if sha is not None]
     return all(store.has_blob(sha) for sha in blobs)
 
 
@@ -275,8 +291,8 @@ def _label(trained: Trained, exporter: Exporter) -> str:
 
 
 @functools.cache
-def _packages(format: Format) -> dict[str, str]:
-    return formats.packages(format)
+def _packages(format: Format, precision: Precision) -> dict[str, str]:
+    return formats.packages(format, precision)
 
 
 def _sweep(store: Store) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from edgeprof.errors import RecordError
-from edgeprof.records import Accuracy, Artifact, Parity, Preprocessing, Record, Tensor, Trained
+from edgeprof.records import Accuracy, Artifact, Calibration, Parity, Preprocessing, Record, Tensor, Trained
 from edgeprof.store import Store, writing
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,59}")
@@ -39,6 +39,8 @@ class Sidecar(Record):
     preprocessing: Preprocessing | None
     accuracy: Accuracy | None
     parity: Parity | None
+    calibration: Calibration | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def write_files(store: Store, artifact: Artifact, folder: Path) -> list[Path]:
@@ -84,6 +86,8 @@ def write_files(store: Store, artifact: Artifact, folder: Path) -> list[Path]:
             preprocessing=artifact.preprocessing,
             accuracy=artifact.accuracy,
             parity=artifact.parity,
+            calibration=artifact.calibration,
+            warnings=artifact.warnings,
         )
         text = msgspec.json.format(msgspec.json.encode(sidecar), indent=2) + b"\n"
         written.append(_place(text, folder / f"{stem}.json"))

@@ -11,7 +11,8 @@ import msgspec
 
 from edgeprof.errors import ExportError, MissingPackageError
 from edgeprof.export import onnx, openvino, tflite
-from edgeprof.records import Exporter, Format, Trained
+from edgeprof.export.calibrate import CalibrationImages
+from edgeprof.records import Exporter, Format, Precision, Trained, options
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -22,16 +23,23 @@ class Converter(Protocol):
 
     PACKAGES: tuple[str, ...]
     """The distributions whose versions shape the file or the numbers found with it."""
-    PRECISIONS: tuple[str, ...]
+    QUANTIZERS: Mapping[Precision, tuple[str, ...]]
+    """Those that shape it only in such a precision."""
 
     def convert(
-        self, module: nn.Module, example: Tensor, exporter: Exporter, about: Mapping[str, str], out: Path
+        self,
+        module: nn.Module,
+        example: Tensor,
+        exporter: Exporter,
+        about: Mapping[str, str],
+        out: Path,
+        calibration: CalibrationImages | None = None,
     ) -> list[Path]:
         """Write `module` (eval, CPU) for inputs shaped like `example` (float32 [1, 3, S, S]) into the folder `out`.
 
         The file takes one image in `exporter.layout` and gives logits [1, classes]. `about` goes into the file where
-        the format has a place for it. Returns the files, named by convention (`model.xml`). Raises whatever the
-        converter raises; the worker makes it ours.
+        the format has a place for it. `calibration` is there exactly for the precision `int8`. Returns the files, named
+        by convention (`model.xml`). Raises whatever the converter raises; the worker makes it ours.
         """
 
 
@@ -44,25 +52,21 @@ def check(exporter: Exporter) -> None:
     """Check that the exporter asks for what this version can do.
 
     Raises:
-        ExportError: the precision is not possible in that format.
+        ExportError: the format does not have that precision, or an option would have no effect.
     """
-    possible = CONVERTERS[exporter.format].PRECISIONS
-    if exporter.precision not in possible:
-        raise ExportError(
-            f"precision {exporter.precision} is not possible yet for {exporter.format}",
-            where=f"exporters/{exporter.name}.toml",
-            hint=f"possible: {', '.join(possible)}",
-        )
+    for what, hint in options.faults(exporter):
+        raise ExportError(what, where=f"exporters/{exporter.name}.toml", hint=hint)
 
 
-def packages(format: Format) -> dict[str, str]:
-    """Versions of everything that shapes the files of a format; imports none of it.
+def packages(format: Format, precision: Precision) -> dict[str, str]:
+    """Versions of everything that shapes the files of a format in a precision; imports none of it.
 
     Raises:
         MissingPackageError: one is not installed.
     """
     found = {}
-    for package in (*_SHARED, *CONVERTERS[format].PACKAGES):
+    converter = CONVERTERS[format]
+    for package in (*_SHARED, *converter.PACKAGES, *converter.QUANTIZERS.get(precision, ())):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

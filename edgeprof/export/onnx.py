@@ -1,4 +1,4 @@
-"""ONNX by torch's own exporter."""
+"""ONNX by torch's own exporter; half precision and 8 bits by ONNX Runtime's tools."""
 
 from __future__ import annotations
 
@@ -6,17 +6,52 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeprof.records import Exporter
+from edgeprof.export import onnx_quantize
+from edgeprof.export.calibrate import CalibrationImages
+from edgeprof.records import Exporter, Precision
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 PACKAGES: tuple[str, ...] = ("onnx", "onnxscript", "onnxruntime")
-PRECISIONS: tuple[str, ...] = ("fp32",)
+QUANTIZERS: Mapping[Precision, tuple[str, ...]] = {}
 
 
-def convert(module: nn.Module, example: Tensor, exporter: Exporter, about: Mapping[str, str], out: Path) -> list[Path]:
+def convert(
+    module: nn.Module,
+    example: Tensor,
+    exporter: Exporter,
+    about: Mapping[str, str],
+    out: Path,
+    calibration: CalibrationImages | None = None,
+) -> list[Path]:
     """One self-contained `model.onnx`; see `formats.Converter`."""
+    path = out / "model.onnx"
+    proto = traced(module, example, exporter)
+    if exporter.precision == "fp16":
+        proto = onnx_quantize.to_fp16(proto, exporter.keep_float)
+    elif exporter.precision == "int8":
+        assert calibration is not None
+        write(proto, {}, path)
+        proto = onnx_quantize.to_int8(
+            path,
+            calibration.arrays,
+            activations=exporter.activations or "int8",
+            per_channel=exporter.per_channel,
+            keep_float=exporter.keep_float,
+        )
+    if exporter.precision != "fp32":
+        _strip(proto)
+    write(proto, about, path)
+    return [path]
+
+
+def traced(module: nn.Module, example: Tensor, exporter: Exporter) -> Any:
+    """The graph in float32 as a ModelProto, in the exporter's layout and opset.
+
+    Raises:
+        ValueError: torch wrote another opset.
+    """
     import torch
 
     if exporter.layout == "NHWC":
@@ -36,11 +71,14 @@ def convert(module: nn.Module, example: Tensor, exporter: Exporter, about: Mappi
     if exporter.opset is not None and written != exporter.opset:
         raise ValueError(f"opset {exporter.opset} was asked for, the exporter wrote {written}")
     _strip(proto)
+    return proto
+
+
+def write(proto: Any, about: Mapping[str, str], path: Path) -> None:
+    """The model as a file, with `about` in its metadata; the same bytes for the same model."""
     for key, value in about.items():
         proto.metadata_props.add(key=key, value=value)
-    path = out / "model.onnx"
     path.write_bytes(proto.SerializeToString(deterministic=True))
-    return [path]
 
 
 def channels_last_input(module: nn.Module) -> nn.Module:

@@ -7,31 +7,49 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeprof.export import onnx
-from edgeprof.records import Exporter
+from edgeprof.export import onnx, openvino_quantize
+from edgeprof.export.calibrate import CalibrationImages
+from edgeprof.records import Exporter, Precision
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 PACKAGES: tuple[str, ...] = ("onnx", "onnxscript", "openvino")
-PRECISIONS: tuple[str, ...] = ("fp32",)
+QUANTIZERS: Mapping[Precision, tuple[str, ...]] = {"int8": ("nncf",)}
 
 
-def convert(module: nn.Module, example: Tensor, exporter: Exporter, about: Mapping[str, str], out: Path) -> list[Path]:
-    """`model.xml` and `model.bin`, weights in float32; see `formats.Converter`."""
+def convert(
+    module: nn.Module,
+    example: Tensor,
+    exporter: Exporter,
+    about: Mapping[str, str],
+    out: Path,
+    calibration: CalibrationImages | None = None,
+) -> list[Path]:
+    """`model.xml` and `model.bin`; in fp16 the weights alone are halved; see `formats.Converter`."""
     # convert_model reports its use over the network without asking, and writes a client number into the home folder.
     # Without this package it uses its own stub.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
-    between = onnx.convert(module, example, exporter, {}, out)[0]
+    between = out / "between.onnx"
+    onnx.write(onnx.traced(module, example, exporter), {}, between)
     model: Any = openvino.convert_model(between)
     # These hold the path that it was converted from.
     if model.has_rt_info(["conversion_parameters"]):
         del model.rt_info["conversion_parameters"]
+    if exporter.precision == "int8":
+        assert calibration is not None
+        model = openvino_quantize.to_int8(
+            model,
+            calibration.arrays,
+            preset=exporter.preset or "performance",
+            per_channel=exporter.per_channel,
+            keep_float=exporter.keep_float,
+        )
     for key, value in about.items():
         model.set_rt_info(value, key.split("."))
     path = out / "model.xml"
-    openvino.save_model(model, path, compress_to_fp16=False)
+    openvino.save_model(model, path, compress_to_fp16=exporter.precision == "fp16")
     between.unlink()
     return [path, path.with_suffix(".bin")]

@@ -12,7 +12,7 @@ from edgeprof.errors import (
     TrainError,
     UsageError,
 )
-from edgeprof.records import Accuracy, Exporter, Parity, Record, Tensor, Trained
+from edgeprof.records import Accuracy, Calibration, Exporter, Parity, Record, Tensor, Trained
 
 PREDICTIONS = "predictions.npz"
 SAMPLES = "samples.npz"
@@ -45,6 +45,8 @@ class Made(Record):
     outputs: tuple[Tensor, ...]
     accuracy: Accuracy
     parity: Parity
+    calibration: Calibration | None = None
+    warnings: tuple[str, ...] = ()
 
 
 class Fault(Record):

@@ -1,4 +1,4 @@
-"""TFLite by litert_torch, without TensorFlow."""
+"""TFLite by litert_torch, without TensorFlow; half precision and 8 bits by ai-edge-quantizer."""
 
 from __future__ import annotations
 
@@ -6,16 +6,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeprof.records import Exporter
+from edgeprof.export import tflite_quantize
+from edgeprof.export.calibrate import CalibrationImages
+from edgeprof.records import Exporter, Precision
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 PACKAGES: tuple[str, ...] = ("litert-torch", "ai-edge-litert")
-PRECISIONS: tuple[str, ...] = ("fp32",)
+_QUANTIZER = ("ai-edge-quantizer",)
+QUANTIZERS: Mapping[Precision, tuple[str, ...]] = {"fp16": _QUANTIZER, "int8": _QUANTIZER, "dynamic-int8": _QUANTIZER}
 
 
-def convert(module: nn.Module, example: Tensor, exporter: Exporter, about: Mapping[str, str], out: Path) -> list[Path]:
+def convert(
+    module: nn.Module,
+    example: Tensor,
+    exporter: Exporter,
+    about: Mapping[str, str],
+    out: Path,
+    calibration: CalibrationImages | None = None,
+) -> list[Path]:
     """One `model.tflite`; see `formats.Converter`. The format has no place for `about`: it travels in the record."""
     import litert_torch
 
@@ -26,6 +36,15 @@ def convert(module: nn.Module, example: Tensor, exporter: Exporter, about: Mappi
         example = example.permute(0, 2, 3, 1).contiguous()
     path = out / "model.tflite"
     litert_torch.convert(module, (example,)).export(str(path))
+    keep = exporter.keep_float
+    if exporter.precision == "fp16":
+        path.write_bytes(tflite_quantize.to_fp16(path))
+    elif exporter.precision == "int8":
+        assert calibration is not None
+        arrays = calibration.arrays
+        path.write_bytes(tflite_quantize.to_int8(path, arrays, per_channel=exporter.per_channel, keep_float=keep))
+    elif exporter.precision == "dynamic-int8":
+        path.write_bytes(tflite_quantize.to_dynamic_int8(path, keep_float=keep))
     return [path]
 
 

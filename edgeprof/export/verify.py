@@ -12,9 +12,18 @@ from numpy.typing import NDArray
 from edgeprof.agent import runtimes
 from edgeprof.errors import DataError, ExportError, MissingPackageError
 from edgeprof.export.request import ParityError
-from edgeprof.records import Accuracy, Exporter, Parity, Tensor, Trained
+from edgeprof.records import Accuracy, Exporter, Parity, Precision, Tensor, Trained
 from edgeprof.zoo import checkpoint, images, metrics
 
+LIMITS: dict[Precision, tuple[float | None, float | None]] = {
+    "fp32": (1e-3, 1.0),
+    "fp16": (2e-2, 0.99),
+    "int8": (None, None),
+    "dynamic-int8": (None, None),
+}
+"""What is allowed where an exporter says nothing: largest difference, smallest agreement; None: any. Half precision
+has 11 bits, hence differs by some 1e-3 of the spread after many layers. What is lost in 8 bits depends on the model:
+accuracy tells it."""
 SAMPLES = 16
 """How many real images travel with an artifact, so that its outputs can be checked on a device."""
 BATCH = 64
@@ -151,7 +160,9 @@ def check(wanted: Floats, got: Floats, exporter: Exporter) -> Parity:
     if bad:
         raise ExportError(f"the exported file gives NaN or infinity on {bad} of {len(got)} test images")
     parity = compare(wanted, got)
-    most, least = exporter.max_abs_diff, exporter.min_top1_agreement
+    most, least = LIMITS[exporter.precision]
+    most = most if exporter.max_abs_diff is None else exporter.max_abs_diff
+    least = least if exporter.min_top1_agreement is None else exporter.min_top1_agreement
     if (most is None or parity.relative_diff <= most) and (least is None or parity.top1_agreement >= least):
         return parity
     allowed = "" if most is None else f" (allowed {most:.2%})"
@@ -181,7 +192,7 @@ def _open(exporter: Exporter, files: Mapping[str, Path], threads: int) -> runtim
         raise MissingPackageError(error.package, "export") from error
     except runtimes.ModelError as error:
         raise ExportError(f"the runtime cannot open the exported file: {error}") from error
-    if model.precision != exporter.precision:
+    if not runtimes.keeps(exporter.precision, model.precision):
         raise ExportError(
             f"the runtime executes in {model.precision}, asked for was {exporter.precision}",
             hint="its accuracy would be that of another precision",

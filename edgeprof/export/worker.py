@@ -18,7 +18,8 @@ from typing import BinaryIO
 import numpy as np
 
 from edgeprof.errors import EdgeprofError, RecordError, TrainError
-from edgeprof.export import formats, verify
+from edgeprof.export import calibrate, formats, verify
+from edgeprof.export.loss import warnings
 from edgeprof.export.request import PREDICTIONS, SAMPLES, Made, News, Request, to_fault
 from edgeprof.export.words import converting
 from edgeprof.records import from_json, to_json
@@ -33,7 +34,7 @@ def make(request: Request, news: BinaryIO) -> Made:
     Raises:
         ExportError: it cannot be converted or run, or does not agree with its checkpoint (ParityError).
         TrainError: the checkpoint or its predictions are damaged.
-        DataError: the test images cannot be had or are others.
+        DataError: the images cannot be had, or the test images are others.
         RecordError, UsageError: the folder cannot be written.
     """
     trained, exporter, out = request.trained, request.exporter, Path(request.out)
@@ -49,6 +50,7 @@ def make(request: Request, news: BinaryIO) -> Made:
         module = checkpoint.restore(trained, store)
     except RecordError as error:
         raise TrainError(error.what, where=error.where, hint=error.hint) from error
+    calibration = calibrate.training_images(trained, exporter) if exporter.precision == "int8" else None
     # Imported late: most faults are found in milliseconds without it.
     torch = import_torch()
     torch.set_num_threads(1)
@@ -60,7 +62,7 @@ def make(request: Request, news: BinaryIO) -> Made:
         generator = torch.Generator().manual_seed(0)
         example = torch.randn(1, 3, side, side, generator=generator)
         with torch.no_grad():
-            paths = converter.convert(module, example, exporter, formats.about(trained, exporter), out)
+            paths = converter.convert(module, example, exporter, formats.about(trained, exporter), out, calibration)
         if not all(path.stat().st_size for path in paths):
             raise ValueError("it wrote an empty file")
     tell(0, len(expected.labels))
@@ -76,6 +78,8 @@ def make(request: Request, news: BinaryIO) -> Made:
         outputs=found.gives,
         accuracy=found.accuracy,
         parity=found.parity,
+        calibration=None if calibration is None else calibration.record,
+        warnings=warnings(expected, found.predictions, trained.classes),
     )
 
 

@@ -3,28 +3,36 @@
 from edgeprof.measure.asking import facts, providers
 from edgeprof.measure.doctor import doctor
 from edgeprof.measure.files import formats, present
+from edgeprof.measure.images import Images
 from edgeprof.measure.inputs import Arrays, Shape, read_inputs, shapes
 from edgeprof.measure.operators import operators
+from edgeprof.measure.outputs import collected
 from edgeprof.measure.pair import Side, pair_result, settle
 from edgeprof.measure.plan import bound_cores, cells, has_runtime
 from edgeprof.measure.ready import UNUSABLE, ready
 from edgeprof.measure.run import collect, measure
 from edgeprof.measure.session import Session
-from edgeprof.measure.trust import verdict
+from edgeprof.measure.trust import differs_above, verdict
+from edgeprof.measure.verifying import NO_OUTPUTS, images_key, verify
 
 __all__ = [
+    "NO_OUTPUTS",
     "UNUSABLE",
     "Arrays",
+    "Images",
     "Session",
     "Shape",
     "Side",
     "bound_cores",
     "cells",
     "collect",
+    "collected",
+    "differs_above",
     "doctor",
     "facts",
     "formats",
     "has_runtime",
+    "images_key",
     "measure",
     "operators",
     "pair_result",
@@ -35,4 +43,5 @@ __all__ = [
     "settle",
     "shapes",
     "verdict",
+    "verify",
 ]

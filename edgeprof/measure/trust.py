@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgeprof.agent.runtimes import keeps
 from edgeprof.measure import conditions
 from edgeprof.records import AS_IN_FILE, Cell, DeviceFacts, Method, Reason, Round
 
@@ -75,7 +76,7 @@ def _outputs_differ(rounds: Sequence[Round], cell: Cell) -> bool:
 def _precision_differs(rounds: Sequence[Round], cell: Cell) -> bool:
     """Where a round asked the runtime what ran, that counts; the others know only what they asked for."""
     asked = [one for one in rounds if one.ran is not None] or rounds
-    return cell.precision != AS_IN_FILE and any(one.precision_executed != cell.precision for one in asked)
+    return cell.precision != AS_IN_FILE and any(not keeps(cell.precision, one.precision_executed) for one in asked)
 
 
 def _fell_back(rounds: Sequence[Round], cell: Cell) -> bool:

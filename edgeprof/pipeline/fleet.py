@@ -8,12 +8,13 @@ from pathlib import Path
 
 from edgeprof import measure as measuring
 from edgeprof.errors import UsageError
+from edgeprof.pipeline.ask import Ask
 from edgeprof.pipeline.boards import At, Boards
-from edgeprof.pipeline.make import export, exporters, train
+from edgeprof.pipeline.make import export, exporters, fitting, train
 from edgeprof.pipeline.read import Outcome
 from edgeprof.pipeline.run import measured, new_run, plan_sha, profile_on, take_up
 from edgeprof.progress import Progress
-from edgeprof.records import Artifact, Device, Failure, Method, Run
+from edgeprof.records import Artifact, Device, Failure, Run
 from edgeprof.records.derived import Fleet
 from edgeprof.store import Store
 from edgeprof.suite import Suite
@@ -42,10 +43,7 @@ def run(
     *,
     training: str | None = None,
     asked: Sequence[str] | None = None,
-    method: Method | None = None,
-    per_op: bool = False,
-    fresh: bool = False,
-    wait_s: float = 0.0,
+    ask: Ask = Ask(),  # noqa: B008 (frozen)
     progress: Progress,
 ) -> FleetOutcome:
     """Reach all boards, train and export once for those that answer, then profile on all of them at once.
@@ -57,22 +55,29 @@ def run(
         EdgeprofError: no board can be reached; nothing was trained. Or nothing can be made to measure.
     """
     recipe = suite.training(training or suite.default_training())
-    wanted = {device.name: exporters(suite, asked, device) for device in devices}
-    method = method or Method()
+    wanted = {device.name: exporters(suite, asked, device, recipe) for device in devices}
     suite_sha = suite.sha()
 
     def reach(at: At) -> Run:
         found = measuring.facts(at.connection, full=False)
         measuring.bound_cores(at.device, found)
-        plan = plan_sha(recipe, wanted[at.device.name], at.device, method, per_op)
-        return take_up(at.store, at.device.name, plan, fresh, at.progress) or new_run(
-            at.store, at.device, method, plan, found, training=recipe.name, suite_sha=suite_sha
+        wanted[at.device.name] = fitting(wanted[at.device.name], found, bool(asked), at.progress)
+        plan = plan_sha(suite, recipe, wanted[at.device.name], at.device, ask)
+        return take_up(at.store, at.device.name, plan, ask.fresh, at.progress) or new_run(
+            at.store,
+            at.device,
+            ask.method,
+            plan,
+            found,
+            training=recipe.name,
+            suite_sha=suite_sha,
+            test_images=ask.test_images,
         )
 
     with Boards(store.root, devices, progress) as boards:
         runs = boards.reach(reach)
         union = {exporter.name: exporter for name in runs for exporter in wanted[name]}
-        trained, failures = train(store, recipe, boards.progress)
+        trained, failures = train(suite, store, recipe, boards.progress)
         artifacts, more = export(store, trained, list(union.values()), boards.progress)
 
         def measure(at: At) -> Outcome:
@@ -84,8 +89,7 @@ def run(
                 [one for one in (*failures, *more) if one.identity.exporter is None or one.identity.exporter in mine],
                 at.device,
                 at.connection,
-                per_op=per_op,
-                wait_s=wait_s,
+                ask=ask,
                 progress=at.progress,
             )
             return _light(outcome)
@@ -101,10 +105,7 @@ def profile_exported(
     devices: Sequence[Device],
     *,
     asked: Sequence[str] | None = None,
-    method: Method | None = None,
-    per_op: bool = False,
-    fresh: bool = False,
-    wait_s: float = 0.0,
+    ask: Ask = Ask(),  # noqa: B008 (frozen)
     progress: Progress,
 ) -> FleetOutcome:
     """Profile on several boards what is exported for a training, on each what its exporters made.
@@ -116,8 +117,8 @@ def profile_exported(
         EdgeprofError: no board can be reached.
     """
     name = training or suite.default_training()
-    suite.training(name)
-    wanted = {device.name: {one.name for one in exporters(suite, asked, device)} for device in devices}
+    recipe = suite.training(name)
+    wanted = {device.name: {one.name for one in exporters(suite, asked, device, recipe)} for device in devices}
     artifacts = [one for one in store.all(Artifact.KIND, Artifact) if one.training == name]
     if not any(one.exporter in set().union(*wanted.values()) for one in artifacts):
         raise UsageError(
@@ -141,10 +142,7 @@ def profile_exported(
             failures=(),
             training=name,
             suite_sha=suite_sha,
-            method=method,
-            per_op=per_op,
-            fresh=fresh,
-            wait_s=wait_s,
+            ask=ask,
             progress=at.progress,
         )
         return _light(outcome)
@@ -162,10 +160,7 @@ def profile_files(
     *,
     shapes: Sequence[str] = (),
     inputs: Path | None = None,
-    method: Method | None = None,
-    per_op: bool = False,
-    fresh: bool = False,
-    wait_s: float = 0.0,
+    ask: Ask = Ask(),  # noqa: B008 (frozen)
     progress: Progress,
 ) -> FleetOutcome:
     """Profile ready files on several boards; each board opens them itself, as its runtime may not know them all.
@@ -181,7 +176,7 @@ def profile_files(
     files = measuring.present(paths)
 
     def measure(at: At) -> Outcome:
-        at.connection.hold(f"edgeprof profile on {at.device.name}", "", wait_s)
+        at.connection.hold(f"edgeprof profile on {at.device.name}", "", ask.wait_s)
         missing = at.connection.provide(measuring.formats(files))
         artifacts, failures = measuring.ready(
             at.store, files, at.device, at.connection, at.progress, shapes=asked, given=given, missing=missing
@@ -194,10 +189,7 @@ def profile_files(
             failures=failures,
             training=None,
             suite_sha=None,
-            method=method,
-            per_op=per_op,
-            fresh=fresh,
-            wait_s=wait_s,
+            ask=ask,
             progress=at.progress,
         )
         return _light(outcome)

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from edgeprof.errors import DataError, EdgeprofError, MissingPackageError, RecordError, UsageError
+from edgeprof.errors import EdgeprofError, UsageError
+from edgeprof.pipeline.sources import prepare
 from edgeprof.progress import Progress
-from edgeprof.records import Artifact, Device, Exporter, Failure, Identity, Stage, Trained, Training
+from edgeprof.records import Artifact, Device, DeviceFacts, Exporter, Failure, Identity, Stage, Trained, Training
 from edgeprof.store import Store
 from edgeprof.suite import Suite
 
+if TYPE_CHECKING:
+    from edgeprof.train import How
+
 
 def train(
-    store: Store, training: Training, progress: Progress, threads: int | None = None
+    suite: Suite, store: Store, training: Training, progress: Progress, how: How | None = None
 ) -> tuple[list[Trained], list[Failure]]:
     """All checkpoints of a training; those that exist are reused. A training that fails does not stop the others.
 
+    What inits `training:NAME` begin from is trained first, as far as it is needed; its failures are told as well.
+
     Args:
-        threads: for each training that begins now; None for the default.
+        how: on what, and how many at once; None for the default.
 
     Raises:
         DataError, UsageError, MissingPackageError: nothing of it can be trained.
+        SuiteError: an init `training:NAME` has no one source.
         RecordError: the store cannot be written (disk full).
     """
     from edgeprof import train as stage
@@ -29,40 +40,84 @@ def train(
 
     identities = stage.cells(training)
     data_sha = images.fingerprint(training.data)
-    left = {i: stage.epochs_left(store, training, i, data_sha) for i in identities}
-    ready = sum(1 for epochs in left.values() if epochs == 0)
+    sources = prepare(suite, training, identities, lambda other: train(suite, store, other, progress, how), progress)
+    left = {
+        identity: stage.epochs_left(store, training, identity, data_sha, source)
+        for identity, source in sources.found.items()
+        if stage.stored(store, training, identity, data_sha, source) is None
+    }
+    ready = len(sources.found) - len(left)
     if ready:
         progress.note(f"train: reusing {ready} of {len(identities)} checkpoints")
-    for identity, epochs in left.items():
-        if epochs:
-            models.check_name(identity.model)
-    trained: list[Trained] = []
-    failures: list[Failure] = []
-    if ready < len(identities):
-        progress.start("train", sum(left.values()))
-    for identity in identities:
-        try:
-            trained.append(stage.train(store, training, identity, progress, threads))
-        except (DataError, UsageError, MissingPackageError, RecordError):
-            raise
-        except EdgeprofError as error:
-            failures.append(failure("train", identity, error))
-            progress.note(f"train: {identity.label()} failed: {error}")
-    if ready < len(identities):
+    for identity in left:
+        models.check_name(identity.model)
+    failures = [*sources.failures, *(failure("train", i, error) for i, error in sources.missing.items())]
+    epochs = sum(left.values())
+    if epochs:
+        curves = os.path.relpath(stage.curves_folder(store, training.name))
+        progress.note(f"train: curves are in {curves}; to look at them: tensorboard --logdir {shlex.quote(curves)}")
+        progress.start("train", epochs)
+    cells = [stage.Cell(training, identity, source) for identity, source in sources.found.items()]
+    found: dict[int, Trained | EdgeprofError] = {}
+    # Closed at once when interrupted, not when the traceback is gone: that ends the workers.
+    with closing(stage.train_all(store, cells, progress, how or stage.How())) as coming:
+        for place, outcome in coming:
+            found[place] = outcome
+            if isinstance(outcome, EdgeprofError):
+                progress.note(f"train: {cells[place].identity.label()} failed: {outcome}")
+    if epochs:
         progress.finish("train")
+    trained: list[Trained] = []
+    for place, outcome in sorted(found.items()):
+        if isinstance(outcome, EdgeprofError):
+            failures.append(failure("train", cells[place].identity, outcome))
+        else:
+            trained.append(outcome)
     return trained, failures
 
 
-def exporters(suite: Suite, asked: Sequence[str] | None, device: Device | None) -> list[Exporter]:
-    """The exporters asked for, else those of the device, else all of the suite.
+def exporters(
+    suite: Suite, asked: Sequence[str] | None, device: Device | None, recipe: Training | None = None
+) -> list[Exporter]:
+    """The exporters asked for by name, else those of the recipe, else those of the device, else all of the suite.
 
     Raises:
         UsageError: one of them does not exist.
     """
-    names = list(asked or (device.exporters if device and device.exporters else suite.names("exporters")))
+    names = asked or (recipe and recipe.exporters) or (device and device.exporters) or suite.names("exporters")
     if not names:
         raise UsageError("the suite has no exporters", where=str(suite.root / "exporters"))
     return [suite.exporter(name) for name in dict.fromkeys(names)]
+
+
+def fitting(wanted: Sequence[Exporter], device: DeviceFacts, named: bool, progress: Progress) -> list[Exporter]:
+    """Those that are made for the device's architecture. What was asked for by name stays, with a word about it.
+
+    Raises:
+        UsageError: none is.
+    """
+    here = device.architecture
+    strange = [one for one in wanted if one.architectures and here not in one.architectures]
+    if not strange:
+        return list(wanted)
+    if named:
+        for one in strange:
+            better = [each.name for each in wanted if (each.format, each.precision) == (one.format, one.precision)]
+            instead = [name for name in better if name not in {each.name for each in strange}]
+            progress.note(
+                f"{one.name} is made for {', '.join(one.architectures)}, and may be slow on {here}"
+                + (f"; {instead[0]} is made for it" if instead else "")
+            )
+        return list(wanted)
+    left = [one for one in wanted if one not in strange]
+    if not left:
+        raise UsageError(
+            f"none of the exporters is made for {here}: {', '.join(one.name for one in strange)}",
+            hint=f"name one to measure it all the same: --exporter {strange[0].name}",
+        )
+    names = ", ".join(f"{one.name} (for {', '.join(one.architectures)})" for one in strange)
+    progress.note(f"left out on {here}: {names}")
+    return left
 
 
 def export(

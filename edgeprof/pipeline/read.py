@@ -10,7 +10,10 @@ import msgspec
 
 from edgeprof import measure as measuring
 from edgeprof.errors import UsageError, nearest
-from edgeprof.records import Artifact, Failure, Measurement, Operators, Ranking, Round, Run
+from edgeprof.pipeline import accuracy
+from edgeprof.pipeline.effect import effect, training_with_arms, with_effect
+from edgeprof.pipeline.verify import doubted, on_device
+from edgeprof.records import Artifact, Effect, Failure, Measurement, Operators, Ranking, Round, Run
 from edgeprof.store import Store
 
 if TYPE_CHECKING:
@@ -41,11 +44,22 @@ def assemble(store: Store, this: Run, by: str = "latency", *, write: bool = True
     """The ranking of a run, recomputed from its raw samples; with `write`, its report as well."""
     from edgeprof import rank, report
 
-    measurements = measuring.collect(store, this)
-    artifacts = _artifacts_of(store, this)
+    artifacts = artifacts_of(store, this)
+    there = on_device(store, this, artifacts)
+    measurements = doubted(measuring.collect(store, this), there)
     failures = [*this.failures, *store.all(Failure.KIND, Failure, run=this.run)]
     operators = store.all(Operators.KIND, Operators, run=this.run)
-    ranking = rank.ranking(this, measurements, artifacts, failures, by=by, operators=operators)
+    ranking = rank.ranking(
+        this,
+        measurements,
+        artifacts,
+        failures,
+        by=by,
+        operators=operators,
+        on_device=there,
+        scored=accuracy.scored(store, artifacts),
+    )
+    ranking = with_effect(store, ranking, artifacts)
     files = report.write_reports(ranking, measurements, runs_root(store) / this.run) if write else {}
     return Outcome(run=this, ranking=ranking, measurements=tuple(measurements), files=files)
 
@@ -62,7 +76,43 @@ def recompute(store: Store, this: Run) -> list[Replayed]:
     return report.replay(outcome.ranking, outcome.measurements, runs_root(store) / this.run)
 
 
-def _artifacts_of(store: Store, this: Run) -> list[Artifact]:
+def effect_of(
+    store: Store,
+    training: str | None = None,
+    device: str | None = None,
+    run: str | None = None,
+    budget_ms: float | None = None,
+) -> Effect:
+    """The effect of the initialisation: of the checkpoints behind a run, or of all of a training, with the latencies of
+    its newest run where there is one.
+
+    Args:
+        training: None: that of the run, else the newest that has several initialisations.
+        device, run: which run, see `find_run`; both None: no particular one.
+
+    Raises:
+        UsageError: there is no such run, or nothing to compare.
+    """
+    if device is not None or run is not None:
+        this = find_run(store, device, run)
+        if this.training is None or training not in (None, this.training):
+            raise UsageError(
+                f"run {this.run} is of {f'the training {this.training!r}' if this.training else 'ready files'}",
+                hint="leave --training out, or name another run: edgeprof show runs",
+            )
+        ranking = assemble(store, this, write=False).ranking
+        return effect(store, this.training, ranking, artifacts_of(store, this), budget_ms)
+    name = training or training_with_arms(store)
+    runs = [one for one in store.all(Run.KIND, Run) if one.finished and not one.pair and one.training == name]
+    measured = [one for one in runs if store.count(Round.KIND, one.run)]
+    if name is None or not measured:
+        found = effect(store, name, budget_ms=budget_ms)
+        why = f"no latencies, so no budgets: edgeprof run --training {found.training} --device localhost"
+        return msgspec.structs.replace(found, missing=(*found.missing, why))
+    return effect(store, name, assemble(store, measured[-1], write=False).ranking, budget_ms=budget_ms)
+
+
+def artifacts_of(store: Store, this: Run) -> list[Artifact]:
     """The artifacts that the run's cells name. The same bytes may stand under several identities; each is kept."""
     # In the order of the cells: that of a set would differ from process to process.
     wanted = dict.fromkeys(

@@ -12,10 +12,12 @@ import msgspec
 from edgeprof import measure as measuring
 from edgeprof import target
 from edgeprof.errors import UsageError
-from edgeprof.pipeline.make import export, exporters, train
+from edgeprof.pipeline.ask import Ask
+from edgeprof.pipeline.make import export, exporters, fitting, train
 from edgeprof.pipeline.read import Outcome, assemble
+from edgeprof.pipeline.verify import verify
 from edgeprof.progress import Progress
-from edgeprof.records import Artifact, Device, DeviceFacts, Exporter, Failure, Method, Run, Training, digest
+from edgeprof.records import Artifact, Device, DeviceFacts, Exporter, Failure, Method, Run, TestImages, Training, digest
 from edgeprof.store import Store
 from edgeprof.suite import Suite
 from edgeprof.target import Connection
@@ -28,46 +30,40 @@ def run(
     training: str | None = None,
     device: str,
     asked: Sequence[str] | None = None,
-    method: Method | None = None,
-    per_op: bool = False,
-    fresh: bool = False,
-    wait_s: float = 0.0,
+    ask: Ask = Ask(),  # noqa: B008 (frozen)
     progress: Progress,
 ) -> Outcome:
     """Train, export, profile on the device, join and report; an unfinished run of the same plan is taken up again.
 
     Args:
         training: name of a recipe; None for the suite's default.
-        asked: names of exporters; None for the device's, else the suite's.
-        per_op: then also the time by operator of each candidate, in a pass of its own.
-        fresh: begin a new run even if one is unfinished.
-        wait_s: how long to wait for a device on which somebody else measures.
+        asked: names of exporters; None for the recipe's, else the device's, else those of the suite that are made for
+            the device's architecture.
     """
     recipe = suite.training(training or suite.default_training())
     board = suite.device(device)
-    wanted = exporters(suite, asked, board)
-    method = method or Method()
+    wanted = exporters(suite, asked, board, recipe)
     with target.connect(board, store, progress) as connection:
         # Before hours of training: can the device be reached at all?
         found = measuring.facts(connection, full=False)
         measuring.bound_cores(board, found)
-        plan = plan_sha(recipe, wanted, board, method, per_op)
-        this = take_up(store, board.name, plan, fresh, progress)
+        wanted = fitting(wanted, found, bool(asked), progress)
+        plan = plan_sha(suite, recipe, wanted, board, ask)
+        this = take_up(store, board.name, plan, ask.fresh, progress)
         if this is None:
-            this = new_run(store, board, method, plan, found, training=recipe.name, suite_sha=suite.sha())
-        trained, failures = train(store, recipe, progress)
+            this = new_run(
+                store,
+                board,
+                ask.method,
+                plan,
+                found,
+                training=recipe.name,
+                suite_sha=suite.sha(),
+                test_images=ask.test_images,
+            )
+        trained, failures = train(suite, store, recipe, progress)
         artifacts, more = export(store, trained, wanted, progress)
-        return measured(
-            store,
-            this,
-            artifacts,
-            [*failures, *more],
-            board,
-            connection,
-            per_op=per_op,
-            wait_s=wait_s,
-            progress=progress,
-        )
+        return measured(store, this, artifacts, [*failures, *more], board, connection, ask=ask, progress=progress)
 
 
 def profile(
@@ -78,10 +74,7 @@ def profile(
     failures: Sequence[Failure] = (),
     training: str | None = None,
     suite_sha: str | None = None,
-    method: Method | None = None,
-    per_op: bool = False,
-    fresh: bool = False,
-    wait_s: float = 0.0,
+    ask: Ask = Ask(),  # noqa: B008 (frozen)
     progress: Progress,
 ) -> Outcome:
     """Profile files that exist already: exported ones, or ready files that a user brings."""
@@ -94,10 +87,7 @@ def profile(
             failures=failures,
             training=training,
             suite_sha=suite_sha,
-            method=method,
-            per_op=per_op,
-            fresh=fresh,
-            wait_s=wait_s,
+            ask=ask,
             progress=progress,
         )
 
@@ -111,25 +101,21 @@ def profile_on(
     failures: Sequence[Failure],
     training: str | None,
     suite_sha: str | None,
-    method: Method | None,
-    per_op: bool,
-    fresh: bool,
-    wait_s: float,
+    ask: Ask,
     progress: Progress,
 ) -> Outcome:
     """`profile` over a connection that stands."""
-    method = method or Method()
     found = measuring.facts(connection, full=False)
     measuring.bound_cores(device, found)
     # Other inputs, and other names for the same bytes, are another plan.
     files = sorted((one.artifact_sha, one.samples_sha or "", one.identity.label()) for one in artifacts)
-    plan = digest("profile", files, device, method, per_op)
-    this = take_up(store, device.name, plan, fresh, progress)
+    plan = digest("profile", files, device, ask.method, ask.per_op, ask.test_images)
+    this = take_up(store, device.name, plan, ask.fresh, progress)
     if this is None:
-        this = new_run(store, device, method, plan, found, training=training, suite_sha=suite_sha)
-    return measured(
-        store, this, artifacts, failures, device, connection, per_op=per_op, wait_s=wait_s, progress=progress
-    )
+        this = new_run(
+            store, device, ask.method, plan, found, training=training, suite_sha=suite_sha, test_images=ask.test_images
+        )
+    return measured(store, this, artifacts, failures, device, connection, ask=ask, progress=progress)
 
 
 def profile_exported(
@@ -139,10 +125,7 @@ def profile_exported(
     device: Device,
     *,
     asked: Sequence[str] | None = None,
-    method: Method | None = None,
-    per_op: bool = False,
-    fresh: bool = False,
-    wait_s: float = 0.0,
+    ask: Ask = Ask(),  # noqa: B008 (frozen)
     progress: Progress,
 ) -> Outcome:
     """Profile what is exported for a training, without making anything.
@@ -151,8 +134,7 @@ def profile_exported(
         UsageError: nothing is exported for it.
     """
     name = training or suite.default_training()
-    suite.training(name)
-    wanted = {exporter.name for exporter in exporters(suite, asked, device)}
+    wanted = {exporter.name for exporter in exporters(suite, asked, device, suite.training(name))}
     artifacts = [one for one in store.all(Artifact.KIND, Artifact) if one.training == name and one.exporter in wanted]
     if not artifacts:
         raise UsageError(
@@ -164,10 +146,7 @@ def profile_exported(
         device,
         training=name,
         suite_sha=suite.sha(),
-        method=method,
-        per_op=per_op,
-        fresh=fresh,
-        wait_s=wait_s,
+        ask=ask,
         progress=progress,
     )
 
@@ -179,10 +158,7 @@ def profile_files(
     *,
     shapes: Sequence[str] = (),
     inputs: Path | None = None,
-    method: Method | None = None,
-    per_op: bool = False,
-    fresh: bool = False,
-    wait_s: float = 0.0,
+    ask: Ask = Ask(),  # noqa: B008 (frozen)
     progress: Progress,
 ) -> Outcome:
     """Profile ready files; one that cannot be used is a Failure and the others go on.
@@ -198,7 +174,7 @@ def profile_files(
     given = None if inputs is None else measuring.read_inputs(inputs)
     files = measuring.present(paths)
     with target.connect(device, store, progress) as connection:
-        connection.hold(f"edgeprof profile on {device.name}", "", wait_s)
+        connection.hold(f"edgeprof profile on {device.name}", "", ask.wait_s)
         missing = connection.provide(measuring.formats(files))
         artifacts, failures = measuring.ready(
             store, files, device, connection, progress, shapes=asked, given=given, missing=missing
@@ -211,10 +187,7 @@ def profile_files(
             failures=failures,
             training=None,
             suite_sha=None,
-            method=method,
-            per_op=per_op,
-            fresh=fresh,
-            wait_s=wait_s,
+            ask=ask,
             progress=progress,
         )
 
@@ -227,12 +200,11 @@ def measured(
     device: Device,
     connection: Connection,
     *,
-    per_op: bool,
-    wait_s: float,
+    ask: Ask,
     progress: Progress,
 ) -> Outcome:
     """Measure what is missing of a run, then join and report. The run is finished when its report is written."""
-    connection.hold(f"edgeprof run {this.run}", this.run, wait_s)
+    connection.hold(f"edgeprof run {this.run}", this.run, ask.wait_s)
     missing = connection.provide({one.format for one in artifacts})
     if device.state:  # set by the session, so that the facts are those of what is measured in
         connection.open_session(this.run)
@@ -243,15 +215,18 @@ def measured(
     this = change(store, this, cells=tuple(cells), failures=(*failures, *impossible))
     if cells:
         measuring.measure(store, this, artifacts, device, connection, progress)
-        if per_op:
+        if ask.per_op:
             measuring.operators(store, this, artifacts, device, connection, progress)
+        if ask.test_images is not None:
+            verify(store, this, artifacts, device, connection, progress)
     this = change(store, this, finished=True)
     return assemble(store, this)
 
 
-def plan_sha(recipe: Training, wanted: Sequence[Exporter], board: Device, method: Method, per_op: bool) -> str:
+def plan_sha(suite: Suite, recipe: Training, wanted: Sequence[Exporter], board: Device, ask: Ask) -> str:
     """What makes two runs one and the same."""
-    return digest("run", recipe, wanted, board, method, per_op)
+    recipes = [recipe, *suite.sources(recipe).values()]
+    return digest("run", recipes, wanted, board, ask.method, ask.per_op, ask.test_images)
 
 
 def take_up(store: Store, device: str, plan: str, fresh: bool, progress: Progress) -> Run | None:
@@ -276,6 +251,7 @@ def new_run(
     *,
     training: str | None = None,
     suite_sha: str | None = None,
+    test_images: TestImages = None,
 ) -> Run:
     """A run of a new name, stored."""
     now = time.time()
@@ -289,6 +265,7 @@ def new_run(
         started_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)),
         facts=facts,
         method=method,
+        test_images=test_images,
     )
     store.put(Run.KIND, new.run, new, run=new.run)
     return new

@@ -86,6 +86,10 @@ class Shared:
         """See `Connection.push`."""
         return self._inner.push(files)
 
+    def forget(self, shas: Collection[str]) -> None:
+        """See `Connection.forget`."""
+        self._inner.forget(shas)
+
     def start_agent(self) -> AgentChannel:
         """See `Connection.start_agent`."""
         return self._inner.start_agent()

@@ -48,7 +48,7 @@ def choose(ranking: Ranking, budget_ms: float, percentile: int = 90) -> Choice:
     if percentile != 90:
         raise UsageError(f"no budget on p{percentile}: only p90 has an interval", hint="use --percentile 90")
     refusals = {one.job: _refusals(one, budget_ms) for one in ranking.candidates}
-    fit = sorted((one for one in ranking.candidates if not refusals[one.job]), key=_preference)
+    fit = sorted((one for one in ranking.candidates if not refusals[one.job]), key=preference)
     chosen = fit[0] if fit else None
     runner_up = fit[1] if len(fit) > 1 else None
     taken = {one.job for one in fit[:2]}
@@ -57,12 +57,15 @@ def choose(ranking: Ranking, budget_ms: float, percentile: int = 90) -> Choice:
             job=one.job,
             model=one.model,
             exporter=one.exporter,
+            init=one.init,
+            seed=one.seed,
             threads=one.threads,
             reason="; ".join(refusals[one.job]) or _outdone(one, fit[0]),
         )
         for one in ranking.candidates
         if one.job not in taken
     )
+    several = len({(one.init, one.seed) for one in ranking.candidates}) > 1
     miss = None if chosen else min(ranking.candidates, key=_distance, default=None)
     return Choice(
         device=ranking.device,
@@ -73,7 +76,9 @@ def choose(ranking: Ranking, budget_ms: float, percentile: int = 90) -> Choice:
         runner_up=runner_up,
         nearest_miss=miss,
         rejected=rejected,
-        reason=_chosen_because(chosen, runner_up, budget_ms) if chosen else _none_because(ranking, miss, refusals),
+        reason=_chosen_because(chosen, runner_up, budget_ms, several)
+        if chosen
+        else _none_because(ranking, miss, refusals, several),
     )
 
 
@@ -93,7 +98,8 @@ def _refusals(candidate: Candidate, budget_ms: float) -> list[str]:
     return reasons
 
 
-def _preference(candidate: Candidate) -> tuple[float, float, int, str]:
+def preference(candidate: Candidate) -> tuple[float, float, int, str]:
+    """Of those that meet the budget, the one with the smallest is taken."""
     assert candidate.top1 is not None
     assert candidate.p90_high_ms is not None
     return (-candidate.top1, candidate.p90_high_ms, candidate.size_bytes, candidate.job)
@@ -113,9 +119,9 @@ def _outdone(candidate: Candidate, chosen: Candidate) -> str:
     return f"meets the budget, but its top-1 of {_percent(candidate.top1)} is below {_percent(chosen.top1)}"
 
 
-def _chosen_because(chosen: Candidate, runner_up: Candidate | None, budget_ms: float) -> str:
+def _chosen_because(chosen: Candidate, runner_up: Candidate | None, budget_ms: float, several: bool) -> str:
     text = (
-        f"{_name(chosen)} is the most accurate candidate whose p90, at the upper end of its interval, meets"
+        f"{_name(chosen, several)} is the most accurate candidate whose p90, at the upper end of its interval, meets"
         f" {_budget(budget_ms)}: top-1 {_percent(chosen.top1)}"
         f" ({_percent(chosen.top1_low)} to {_percent(chosen.top1_high)}),"
         f" p90 {_ms(chosen.p90_ms)}, at most {_ms(chosen.p90_high_ms)}."
@@ -125,28 +131,31 @@ def _chosen_because(chosen: Candidate, runner_up: Candidate | None, budget_ms: f
     if runner_up.artifact_sha == chosen.artifact_sha:
         return text + f" The runner-up is the same file with {_threads(runner_up)}."
     apart = runner_up.top1_high is not None and chosen.top1_low is not None and runner_up.top1_high < chosen.top1_low
-    text += f" The runner-up is {_name(runner_up)} with {_percent(runner_up.top1)}"
+    text += f" The runner-up is {_name(runner_up, several)} with {_percent(runner_up.top1)}"
     if runner_up.top1 == chosen.top1:
         return text + ": equally accurate, but slower or larger."
     return text + ("." if apart else "; on this many test images the two are not told apart in accuracy.")
 
 
-def _none_because(ranking: Ranking, miss: Candidate | None, refusals: dict[str, list[str]]) -> str:
+def _none_because(ranking: Ranking, miss: Candidate | None, refusals: dict[str, list[str]], several: bool) -> str:
     if miss is None:
         failed = len(ranking.failures)
         return "Nothing was measured" + (f": {failed} cell{'s' * (failed != 1)} failed." if failed else ".")
-    why = "; ".join(refusals[miss.job])
+    nearest = f"Nearest: {_name(miss, several)}: {'; '.join(refusals[miss.job])}."
     if all(one.top1 is None for one in ranking.candidates):
-        return f"No candidate can be chosen by accuracy: it is not known for any file. Nearest: {_name(miss)}: {why}."
-    return f"No candidate meets the budget at the upper end of its interval. Nearest: {_name(miss)}: {why}."
+        return f"No candidate can be chosen by accuracy: it is not known for any file. {nearest}"
+    return f"No candidate meets the budget at the upper end of its interval. {nearest}"
 
 
 def _threads(candidate: Candidate) -> str:
     return f"{candidate.threads} thread" + ("s" if candidate.threads != 1 else "")
 
 
-def _name(candidate: Candidate) -> str:
-    return f"{candidate.model} as {candidate.exporter} with {_threads(candidate)}"
+def _name(candidate: Candidate, several: bool) -> str:
+    """With initialisation and seed where the ranking has several."""
+    which = [candidate.init, None if candidate.seed is None else f"seed {candidate.seed}"] if several else []
+    variant = f" ({', '.join(part for part in which if part)})" if any(which) else ""
+    return f"{candidate.model}{variant} as {candidate.exporter} with {_threads(candidate)}"
 
 
 def _budget(budget_ms: float) -> str:

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 import numpy as np
 
 from edgeprof.errors import RecordError, UsageError, nearest
-from edgeprof.rank.bounds import Quantity, confidence, places
+from edgeprof.rank.bounds import confidence, places
+from edgeprof.rank.orders import ORDERS
 from edgeprof.rank.pareto import front
 from edgeprof.records import (
     AS_IN_FILE,
     Artifact,
     Candidate,
     Failure,
-    Interval,
     Measurement,
+    OnDevice,
     Operators,
     Ranking,
     Round,
     Run,
+    Scored,
 )
-from edgeprof.stats.intervals import quantile_interval, wilson
+from edgeprof.stats.intervals import wilson
 from edgeprof.stats.summary import summarize
-
-ROUNDING = 1e-9
-"""Latency intervals are widened by this share, so that rounding in the logarithms never parts two equal candidates."""
 
 _Joined = tuple[Candidate, tuple[Round, ...]]
 
@@ -39,6 +38,8 @@ def ranking(
     by: str = "latency",
     *,
     operators: Sequence[Operators] = (),
+    on_device: Sequence[OnDevice] = (),
+    scored: Sequence[Scored] = (),
 ) -> Ranking:
     """The candidates of one run on one device, best first, with what failed.
 
@@ -49,6 +50,8 @@ def ranking(
     Args:
         failures: what failed before or while measuring; those that `run` holds are added.
         operators: time by operator of some cells; that of the candidates is taken, in their order.
+        on_device: what some files computed on test images there, likewise.
+        scored: the files whose predictions are kept, with intervals and the drop against their checkpoints.
 
     Raises:
         UsageError: `by` is no order.
@@ -57,6 +60,8 @@ def ranking(
     if by not in ORDERS:
         raise UsageError(f"cannot rank by {by!r}", hint=nearest(by, ORDERS))
     by_sha: dict[str, list[Artifact]] = {}
+    there = {one.job: one for one in on_device}
+    scores = {(one.sha, one.identity): one for one in scored}
     for artifact in artifacts:
         by_sha.setdefault(artifact.artifact_sha, []).append(artifact)
     joined: list[_Joined] = []
@@ -68,7 +73,10 @@ def ranking(
         rounds = tuple(one for one in measurement.rounds if one.samples_ns)
         fault = _fault(rounds)
         if fault is None:
-            joined.append((_candidate(measurement, rounds, _artifact(measurement, by_sha)), rounds))
+            artifact = _artifact(measurement, by_sha)
+            found = _candidate(measurement, rounds, artifact)
+            found = _with_scores(found, scores.get((artifact.artifact_sha, artifact.identity)))
+            joined.append((_with_device(found, there.get(found.job)), rounds))
         else:
             failed.append(_unusable(measurement, fault))
     candidates = _place(joined, by)
@@ -85,6 +93,7 @@ def ranking(
         candidates=tuple(candidates),
         failures=tuple(failed),
         operators=tuple(by_operator[one.job] for one in candidates if one.job in by_operator),
+        on_device=tuple(there[one.job] for one in candidates if one.job in there),
     )
 
 
@@ -197,64 +206,47 @@ def _candidate(measurement: Measurement, rounds: tuple[Round, ...], artifact: Ar
         pareto=False,
         trusted=measurement.trusted,
         reasons=measurement.reasons,
+        warnings=artifact.warnings,
+    )
+
+
+def _with_scores(candidate: Candidate, scored: Scored | None) -> Candidate:
+    """With the intervals that take its predictions, where they are kept."""
+    if scored is None:
+        return candidate
+    drop = scored.drop
+    return msgspec.structs.replace(
+        candidate,
+        top5_low=scored.top5.low,
+        top5_high=scored.top5.high,
+        macro_f1_low=scored.macro_f1.low,
+        macro_f1_high=scored.macro_f1.high,
+        top1_drop=drop.difference.value if drop else None,
+        top1_drop_low=drop.difference.low if drop else None,
+        top1_drop_high=drop.difference.high if drop else None,
+        drop_p=drop.p if drop else None,
+    )
+
+
+def _with_device(candidate: Candidate, there: OnDevice | None) -> Candidate:
+    """With what its file computed on test images on the device, where that was looked at."""
+    if there is None:
+        return candidate
+    return msgspec.structs.replace(
+        candidate,
+        device_images=there.images,
+        device_top1=there.top1,
+        device_top1_low=there.top1_low,
+        device_top1_high=there.top1_high,
+        device_agreement=there.agreement,
+        device_max_abs_diff=there.max_abs_diff,
+        device_verdict=there.verdict,
     )
 
 
 def _joined_words(words: Iterable[str]) -> str:
     """Rounds that ran on different providers must not look as if they all ran on the first."""
     return " / ".join(dict.fromkeys(words))
-
-
-# --- orders -------------------------------------------------------------------------------------------------------
-
-
-def _latency(candidate: Candidate, rounds: tuple[Round, ...], level: float) -> Quantity:
-    interval = quantile_interval([one.samples_ns for one in rounds], 0.5, level)
-    return _measured(candidate, candidate.median_ms, _scaled(interval))
-
-
-def _scaled(interval: Interval) -> tuple[float | None, float | None]:
-    if interval.low is None or interval.high is None:
-        return None, None
-    return interval.low * (1 - ROUNDING) / 1e6, interval.high * (1 + ROUNDING) / 1e6
-
-
-def _measured(candidate: Candidate, value: float | None, bounds: tuple[float | None, float | None]) -> Quantity:
-    return Quantity(value=value, low=bounds[0], high=bounds[1], trusted=candidate.trusted)
-
-
-def _top1(candidate: Candidate, rounds: tuple[Round, ...], level: float) -> Quantity:
-    if candidate.top1 is None or candidate.test_images is None:
-        return Quantity.exact(None, candidate.trusted)
-    share = wilson(candidate.top1 * candidate.test_images, candidate.test_images, level)
-    low = None if share.high is None else -share.high
-    high = None if share.low is None else -share.low
-    return _measured(candidate, -candidate.top1, (low, high))
-
-
-def _size(candidate: Candidate, rounds: tuple[Round, ...], level: float) -> Quantity:
-    return Quantity.exact(candidate.size_bytes, candidate.trusted)
-
-
-def _memory(candidate: Candidate, rounds: tuple[Round, ...], level: float) -> Quantity:
-    """The largest peak is what is shown; the interval is that of the rounds' typical peak, stretched to hold it."""
-    peaks = [one.peak_rss_bytes for one in rounds if one.peak_rss_bytes]
-    value = candidate.peak_rss_bytes
-    if not peaks or not value:
-        return Quantity.exact(None, candidate.trusted)
-    interval = quantile_interval([[peak] for peak in peaks], 0.5, level)
-    if interval.low is None or interval.high is None:
-        return _measured(candidate, value, (None, None))
-    low, high = interval.low * (1 - ROUNDING), interval.high * (1 + ROUNDING)
-    return _measured(candidate, value, (min(low, value), max(high, value)))
-
-
-ORDERS: dict[str, Callable[[Candidate, tuple[Round, ...], float], Quantity]] = {
-    "latency": _latency,
-    "top1": _top1,
-    "size": _size,
-    "memory": _memory,
-}
 
 
 def _place(joined: Sequence[_Joined], by: str) -> list[Candidate]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from edgeprof.records.base import Record
+from edgeprof.records.effect import Effect
 from edgeprof.records.measured import Cell, DeviceFacts, Failure, Interval, Method, Operators, Ran
+from edgeprof.records.verified import OnDevice
 
 
 class Candidate(Record):
@@ -103,6 +105,10 @@ class Ranking(Record):
     failures: tuple[Failure, ...]
     operators: tuple[Operators, ...] = ()
     """Time by operator, of the candidates for which it was asked (`--per-op`)."""
+    on_device: tuple[OnDevice, ...] = ()
+    """Test images there against the host, of the candidates for which it was asked (`--verify-on-device`)."""
+    effect: Effect | None = None
+    """What the initialisation brings, where the run has several."""
 
 
 class Fleet(Record):
@@ -121,6 +127,8 @@ class Rejected(Record):
     job: str
     model: str
     exporter: str
+    init: str | None = None
+    seed: int | None = None
     threads: int
     reason: str
 

@@ -65,6 +65,8 @@ class Training(Record):
     models: tuple[str, ...]
     inits: tuple[str, ...] = ("scratch",)
     seeds: tuple[int, ...] = (0,)
+    exporters: tuple[str, ...] | None = None
+    """Its deployable forms; None: the device's, else all of the suite."""
     data: Data
     preprocessing: Preprocessing
     recipe: Recipe
@@ -88,16 +90,17 @@ class Exporter(Record):
     calibration_seed: int = 0
     """Of the draw of these images."""
     keep_float: tuple[str, ...] = ()
-    """Operator types that are not quantized, by the format's own names."""
+    """Operator types that stay in 32-bit floats, by the format's own names."""
     preset: str | None = None
     """Of the quantizer, where it has presets (NNCF: `performance`, `mixed`)."""
     architectures: tuple[str, ...] = ()
     """Device architectures that it is made for; it is left out elsewhere unless it is asked for by name. (): any."""
-    max_abs_diff: float | None = 1e-3
+    max_abs_diff: float | None = None
     """Parity: the largest allowed difference from the checkpoint's logits, as a share of their spread (max - min);
-    None: any, as for quantized files, whose loss is told by their accuracy."""
-    min_top1_agreement: float | None = 1.0
-    """Parity: the smallest allowed share of test images on which file and checkpoint name the same class; None: any."""
+    None: what the precision keeps, see `export.verify.LIMITS`; in 8 bits any, as accuracy tells the loss."""
+    min_top1_agreement: float | None = None
+    """Parity: the smallest allowed share of test images on which file and checkpoint name the same class; None: as
+    above."""
 
 
 class Device(Record):

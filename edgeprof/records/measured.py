@@ -27,8 +27,12 @@ Reason = Literal[
     "provider fell back",
     "precision differs",
     "outputs differ",
+    "test images differ",
     "canary drifted",
 ]
+
+TestImages = int | Literal["all"] | None
+"""How many test images to run on a device; None: none."""
 
 Severity = Literal["spoils", "may spoil", "note"]
 
@@ -49,11 +53,15 @@ ADVICE: dict[str, str] = {
     "provider fell back": "part of the graph ran elsewhere than asked: compare it only with its like",
     "precision differs": "the runtime executed in another precision than asked: compare it only with its like",
     "outputs differ": "the device computes something else than the host: check the accuracy there before use",
+    "test images differ": "on test images the device computes something else than the host, beyond rounding: go by the"
+    " accuracy measured there (--accuracy-on-device), or try another version of the runtime, or another exporter",
     "canary drifted": "a fixed workload beside each block changed its speed, so the device itself did: measure again"
     " on a quiet, cool device",
 }
 
-LASTING: frozenset[str] = frozenset({"governor not fixed", "provider fell back", "precision differs", "outputs differ"})
+LASTING: frozenset[str] = frozenset(
+    {"governor not fixed", "provider fell back", "precision differs", "outputs differ", "test images differ"}
+)
 """Reasons that are properties of the file or the device: measuring again does not change them."""
 PASSING: frozenset[str] = frozenset(ADVICE) - LASTING
 """Reasons that may be gone when the cell is measured again."""
@@ -414,6 +422,8 @@ class Run(Record):
     failures: tuple[Failure, ...] = ()
     pair: str | None = None
     """The comparison (`Pair`) whose rounds it holds: it is no ranking."""
+    test_images: TestImages = None
+    """How many of them were asked to be run on the device as well."""
     finished: bool = False
 
 

@@ -153,6 +153,18 @@ def how_measured(ranking: Ranking) -> list[str]:
             f"Accuracy is that of the exported file itself, run over {counted} test images that were not trained on,"
             " with Wilson's 95% interval (Wilson 1927, doi 10.1080/01621459.1927.10502953)."
         )
+    if any(one.top1_drop is not None for one in candidates):
+        said.append(
+            "The drop of a file is that against the checkpoint it was made of, image by image: its interval is Tango's"
+            " score interval (1998, doi 10.1002/(SICI)1097-0258(19980430)17:8<891::AID-SIM780>3.0.CO;2-B), its p that"
+            " of McNemar's exact test. Neither says anything of another training."
+        )
+    if ranking.effect is not None and ranking.effect.models:
+        said.append(
+            "The effect of the initialisation is paired by seed and by image. Its interval takes both for samples: the"
+            " variance over images and that over seeds are added, with Student's t and degrees of freedom by"
+            " Satterthwaite (1946, doi 10.2307/3002019); with one seed it is over the images alone, and says so."
+        )
     if n:
         said.append(
             f"Places are by {BY.get(ranking.by, ranking.by)}. Their bounds hold for all {plural(n, 'candidate')} at"

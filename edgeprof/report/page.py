@@ -15,10 +15,11 @@ import msgspec
 from edgeprof import __version__
 from edgeprof.errors import MissingPackageError
 from edgeprof.records import ADVICE, Candidate, Measurement, Ranking, to_json
-from edgeprof.report import findings, operators, ran, samples, threads, words
+from edgeprof.report import effect, findings, on_device, operators, precision, ran, samples, threads, words
 from edgeprof.report.drawing import to_svg
 from edgeprof.report.scatter import scatter
 from edgeprof.report.spreads import distributions, time_order
+from edgeprof.stats.seeds import spreads
 
 if TYPE_CHECKING:
     import jinja2
@@ -68,9 +69,10 @@ def _environment() -> jinja2.Environment:
         # Names come from files, devices and converters: nothing in them may reorder or hide text.
         finalize=lambda value: words.clean(value) if type(value) is str else value,
     )
-    for filter_ in (words.number, words.ms, words.percent, words.megabytes, words.place):
+    for filter_ in (words.number, words.ms, words.percent, words.megabytes, words.place, words.drop, effect.points):
         environment.filters[filter_.__name__] = filter_
     environment.globals |= {"span": words.span, "percent_span": words.percent_span, "plural": words.plural}
+    environment.globals |= {"points_span": effect.points_span, "drop_span": words.drop_span}
     return environment
 
 
@@ -84,9 +86,9 @@ def _policy(style: str, script: str) -> str:
 
 
 def _script_data(ranking: Ranking) -> str:
-    """JSON that cannot end the script element it stands in. Operators, of which there may be very many, stand in the
-    page's tables and in `ranking.json`."""
-    text = to_json(msgspec.structs.replace(ranking, operators=())).decode()
+    """JSON that cannot end the script element it stands in. Operators, of which there may be very many, and the effect
+    stand in the page's tables and in `ranking.json`."""
+    text = to_json(msgspec.structs.replace(ranking, operators=(), effect=None)).decode()
     for char in "<>&\u2028\u2029":
         text = text.replace(char, f"\\u{ord(char):04x}")
     return text
@@ -133,6 +135,7 @@ def _context(ranking: Ranking, measurements: Sequence[Measurement]) -> dict[str,
         "formats": sorted({one.format for one in ranking.candidates}),
         "format_names": {"onnx": "ONNX", "openvino": "OpenVINO", "tflite": "TFLite"},
         "started": _date(ranking.started_at),
+        "there": on_device.there(ranking),
     }
 
 
@@ -187,9 +190,9 @@ def _drawings(ranking: Ranking, measurements: Sequence[Measurement]) -> dict[str
         }
     drawn |= {"spreads": None, "spreads_phone": None, "panels": None, "panels_phone": None, "panelled": 0}
     if measured:
-        spreads = [(one, samples.spread(found[one.job])) for one in measured]
-        drawn["spreads"] = to_svg(distributions(spreads, names, width=WIDE))
-        drawn["spreads_phone"] = to_svg(distributions(spreads, names, width=PHONE))
+        spread = [(one, samples.spread(found[one.job])) for one in measured]
+        drawn["spreads"] = to_svg(distributions(spread, names, width=WIDE))
+        drawn["spreads_phone"] = to_svg(distributions(spread, names, width=PHONE))
         # The doubtful ones are what people look up here, so they are drawn even where there are too many.
         first = sorted(measured, key=lambda one: one.trusted)[:PANELS]
         shown = [(one, samples.in_time_order(found[one.job])) for one in measured if one in first]
@@ -198,7 +201,40 @@ def _drawings(ranking: Ranking, measurements: Sequence[Measurement]) -> dict[str
         drawn["panelled"] = len(shown)
     drawn["measured"] = len(measured)
     drawn["executed"] = ran.executed(ranking.candidates, found)
-    return drawn | _sweeps(ranking, found, names) | _profiles(ranking)
+    return drawn | _sweeps(ranking, found, names) | _profiles(ranking) | _initialisation(ranking) | _accuracy(ranking)
+
+
+def _initialisation(ranking: Ranking) -> dict[str, Any]:
+    told = ranking.effect
+    if told is None:
+        return {"effect": None}
+    return {
+        "effect": told,
+        "effect_found": effect.found(told),
+        "effect_basis": effect.basis(told.models) if told.models else "",
+        "effect_styles": effect.styles(told),
+        "effect_chart": to_svg(effect.chart(told, width=WIDE)),
+        "effect_chart_phone": to_svg(effect.chart(told, width=PHONE)),
+        "effect_by_init": effect.by_init(told.models),
+        "effect_place": {
+            (arm.init, one.model): effect.place(arm, one.model) for arm in told.arms for one in arm.models
+        },
+        "effect_swapped": effect.swapped(told),
+        "effect_swaps": [effect.swap(one) for one in told.swaps],
+        "effect_budgets": effect.budget_sentence(told),
+    }
+
+
+def _accuracy(ranking: Ranking) -> dict[str, Any]:
+    candidates = ranking.candidates
+    rows = precision.beside(candidates) if precision.several(candidates) else []
+    known = [(words.identity(one), one.top1) for one in candidates if one.top1 is not None]
+    return {
+        "beside": rows,
+        "precisions": precision.in_short(rows),
+        "seed_spreads": spreads(known),
+        "warned": precision.warned(candidates),
+    }
 
 
 def _sweeps(ranking: Ranking, found: Mapping[str, Measurement], names: words.Names) -> dict[str, Any]:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 
-from edgeprof.records import ADVICE, Candidate, Ranking
+from edgeprof.records import ADVICE, Candidate, Effect, Ranking
+from edgeprof.report import effect as effects
+from edgeprof.report import precision
 from edgeprof.report.findings import BY, headline
+from edgeprof.report.on_device import there
 from edgeprof.report.words import (
     Names,
     clean,
+    drop,
+    drop_span,
     failure_name,
     megabytes,
     number,
@@ -38,12 +43,22 @@ def summary(ranking: Ranking) -> str:
     parts = [f"# edgeprof: {escape(ranking.device)}", _lead(ranking), " ".join(_sentences(ranking))]
     if ranking.candidates:
         parts += ["\n".join(_table(ranking, names)), _legend(ranking)]
+    if ranking.effect is not None:
+        parts += ["## Initialisation", *_effect(ranking.effect)]
+    if precision.several(ranking.candidates):
+        parts += ["## Precision", "\n".join(_precisions(ranking))]
+    warned = precision.warned(ranking.candidates)
+    if warned:
+        lines = [f"- {escape(names.full(one))}: {escape('; '.join(one.warnings))}" for one in warned]
+        parts += ["## Warnings", "\n".join(lines)]
     doubtful = [one for one in ranking.candidates if not one.trusted]
     if doubtful:
         lines = [_doubt(one, names) for one in doubtful]
         found = dict.fromkeys(reason for one in doubtful for reason in one.reasons if reason in ADVICE)
         parts += ["## Not trusted", "\n".join(lines)]
         parts += ["\n".join(f"- *{reason}*: {escape(ADVICE[reason])}" for reason in found)] if found else []
+    if ranking.on_device:
+        parts += ["## On the device", _ON_DEVICE, "\n".join(_on_device(ranking, names))]
     if ranking.failures:
         lines = []
         for failure in ranking.failures:
@@ -87,7 +102,10 @@ def _cells(one: Candidate, names: Names) -> list[str]:
     variant = names.variant(one)
     high = "" if one.p90_high_ms is None else f" (at most {number(one.p90_high_ms)})"
     accuracy = "–" if one.top1 is None else f"{percent(one.top1)} ({percent_span(one.top1_low, one.top1_high)})"
-    notes = [word for word, holds in (("front", one.pareto), ("**not trusted**", not one.trusted)) if holds]
+    marks = (("front", one.pareto), ("**not trusted**", not one.trusted), ("**warning**", bool(one.warnings)))
+    notes = [word for word, holds in marks if holds]
+    if one.top1_drop:
+        notes.append(f"drop {drop(one.top1_drop)} ({drop_span(one.top1_drop_low, one.top1_drop_high)})")
     return [
         place(one),
         escape(one.model + (f" ({variant})" if variant else "")),
@@ -102,9 +120,79 @@ def _cells(one: Candidate, names: Names) -> list[str]:
     ]
 
 
+def _effect(found: Effect) -> list[str]:
+    """Sentences, the table, then the order and the budgets."""
+    parts = [escape(" ".join(effects.found(found)))]
+    parts += [escape(effects.basis(found.models))] if found.models else []
+    lines = [
+        "| Model | Initialisation | Top-1 % | Against | Top-1 % | Difference, points | Images alone | sd of seeds |",
+        "|---|---|---:|---|---:|---:|---:|---:|",
+    ]
+    for one in found.models:
+        cells = [
+            escape(one.model),
+            escape(one.init),
+            percent(one.top1),
+            escape(one.against),
+            percent(one.against_top1),
+            f"{effects.points(one.difference)} ({effects.points_span(one.difference_low, one.difference_high)})",
+            effects.points_span(one.images_low, one.images_high),
+            "one seed" if one.seeds_sd is None else percent(one.seeds_sd),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    parts += ["\n".join(lines), escape(effects.swapped(found))] if found.models else []
+    parts += ["\n".join(f"- {escape(effects.swap(one))}" for one in found.swaps)] if found.swaps else []
+    budgets = effects.budget_sentence(found)
+    parts += [escape(budgets)] if budgets else []
+    return parts + (["\n".join(f"- not compared: {escape(text)}" for text in found.missing)] if found.missing else [])
+
+
+def _precisions(ranking: Ranking) -> list[str]:
+    lines = [
+        "| Exported as | Files | Latency, × of fp32 | Size, × of fp32 | Drop, points (mean) | Largest | Beyond noise |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for one in precision.in_short(precision.beside(ranking.candidates)):
+        drops = [drop(one.drop), drop(one.largest_drop), str(one.clear)]
+        cells = [escape(one.exporter), str(one.files), number(one.latency), number(one.size), *drops]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+_ON_DEVICE = (
+    "Test images that were run on the device, and each output compared with the host's output of the same file. The"
+    " difference is the largest one, as a share of the outputs' spread, with what rounding explains in brackets."
+)
+
+
+def _on_device(ranking: Ranking, names: Names) -> list[str]:
+    lines = [
+        "| Candidate | Images | Top-1 there % | Same class % | Difference | Verdict |",
+        "|---|---:|---:|---:|---:|---|",
+    ]
+    for one in there(ranking):
+        found = one.found
+        verdict = f"**{one.verdict}**" if found.verdict == "differs" else one.verdict
+        cells = [
+            escape(names.full(one.candidate)),
+            str(found.images),
+            f"{percent(found.top1)} ({percent_span(found.top1_low, found.top1_high)})",
+            percent(found.agreement, 2),
+            f"{one.difference} ({one.allowed})",
+            verdict,
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
 def _legend(ranking: Ranking) -> str:
     return (
         f"Places are by {BY.get(ranking.by, escape(ranking.by))}; where the data cannot tell candidates apart, a place"
         " is a range (95%, for all at once). Values in brackets are 95% intervals. *front*: no other candidate is both"
         " faster and more accurate."
+        + (
+            " *drop*: points of top-1 lost against the checkpoint, on the same images."
+            if any(one.top1_drop for one in ranking.candidates)
+            else ""
+        )
     )

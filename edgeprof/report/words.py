@@ -6,7 +6,7 @@ import math
 import unicodedata
 from collections.abc import Sequence
 
-from edgeprof.records import Candidate, Failure
+from edgeprof.records import Candidate, Failure, Identity
 
 UNKNOWN = "–"
 
@@ -68,6 +68,19 @@ def percent_span(low: float | None, high: float | None) -> str:
     return "no interval" if low is None or high is None else f"{percent(low)} to {percent(high)}"
 
 
+def drop(value: float | None) -> str:
+    """Top-1 that a file lost, in percentage points; below zero where it gained."""
+    if value is None:
+        return UNKNOWN
+    shown = f"{100 * value:.2f}"
+    return "0" if float(shown) == 0 else shown.replace("-", "\u2212")
+
+
+def drop_span(low: float | None, high: float | None) -> str:
+    """An interval of such drops."""
+    return "no interval" if low is None or high is None else f"{drop(low)} to {drop(high)}"
+
+
 def share(value: float) -> str:
     """A share as people write it: 1%, 0.5%, 12.5%."""
     return f"{100 * value:.3g}%"
@@ -120,9 +133,20 @@ class Names:
         return self._cut(one, length)
 
     def _cut(self, one: Candidate, length: int, *more: str) -> str:
-        tail = " · ".join(part for part in (self.variant(one), one.exporter, *more) if part)
+        if self._inits:  # the seed, the exporter and a piece of the initialisation must stay
+            length += 8
+        seed = f"s{one.seed}" if self._seeds and one.seed is not None else None
+        known = [part for part in (seed, one.exporter, *more) if part]
+        left = length - 15 - sum(len(part) + 3 for part in known)
+        init = shorten((one.init or UNKNOWN).removeprefix("training:"), max(5, left)) if self._inits else None
+        tail = " · ".join(part for part in (init, *known) if part)
         room = max(12, length - len(tail) - 3)
         return f"{shorten(one.model, room)} · {shorten(tail, max(12, length - 15))}"
+
+
+def identity(one: Candidate) -> Identity:
+    """Which file it is, without device and threads."""
+    return Identity(model=one.model, training=one.training, init=one.init, seed=one.seed, exporter=one.exporter)
 
 
 def failure_name(one: Failure) -> str:

@@ -61,7 +61,7 @@ def _student(values: Sequence[float], confidence: float) -> tuple[float, float] 
     return math.exp(float(logs.mean()) - half), math.exp(float(logs.mean()) + half)
 
 
-def wilson(hits: float, total: int, confidence: float = 0.95) -> Interval:
+def wilson(hits: float, total: float, confidence: float = 0.95) -> Interval:
     """Wilson's score interval for a share (Wilson 1927, doi 10.1080/01621459.1927.10502953).
 
     Args:

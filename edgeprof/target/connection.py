@@ -105,6 +105,13 @@ class Connection(Protocol):
             RecordError: a file on the host does not have its sha256.
         """
 
+    def forget(self, shas: Collection[str]) -> None:
+        """Remove files that were pushed and are needed no more.
+
+        Raises:
+            LinkError, DeviceError: they cannot be removed.
+        """
+
     def start_agent(self) -> AgentChannel:
         """An agent to ask things. It ends when the channel is closed, and when the host dies.
 

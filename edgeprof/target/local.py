@@ -64,6 +64,9 @@ class LocalConnection:
                 )
         return {sha: str(path.resolve()) for sha, path in files.items()}
 
+    def forget(self, shas: Collection[str]) -> None:
+        """See `Connection.forget`. Nothing was copied."""
+
     def start_agent(self) -> LocalChannel:
         """See `Connection.start_agent`."""
         channel = LocalChannel([self._python, str(self._program.resolve()), "serve"], self._name, self._stop)

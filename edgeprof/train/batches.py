@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from edgeprof.errors import DataError
 from edgeprof.records import Training
 from edgeprof.zoo.images import Dataset
 from edgeprof.zoo.torchvision_ops import import_timm, import_torch
@@ -23,10 +24,16 @@ def derived_seed(*parts: object) -> int:
 
 
 def seed_all(seed: int) -> None:
-    """Seed every generator that timm's transforms and models draw from."""
+    """Seed every generator that timm's transforms and models draw from.
+
+    `torch.manual_seed` asks every kind of device there might be; that takes longer than preparing a small image.
+    """
+    torch = import_torch()
     random.seed(seed)
     np.random.seed(seed)
-    import_torch().manual_seed(seed)
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed(seed)
 
 
 def updates_per_epoch(images: int, batch_size: int) -> int:
@@ -34,11 +41,31 @@ def updates_per_epoch(images: int, batch_size: int) -> int:
     return max(1, images // batch_size)
 
 
-def epoch_batches(dataset: Dataset, training: Training, seed: int, epoch: int) -> Iterator[tuple[Any, Any]]:
+def share_of(size: int, rank: int, processes: int) -> slice:
+    """Which images of a batch of `size` are a process's own; sizes differ by at most one."""
+    return slice(size * rank // processes, size * (rank + 1) // processes)
+
+
+def epoch_batches(
+    dataset: Dataset,
+    training: Training,
+    seed: int,
+    epoch: int,
+    *,
+    workers: int = 0,
+    pinned: bool = False,
+    rank: int = 0,
+    processes: int = 1,
+) -> Iterator[tuple[Any, Any]]:
     """The batches of an epoch: float32 tensor [B, 3, S, S] and int64 tensor [B], augmented by timm's transforms.
 
     A last batch that is not whole is left out (BatchNorm cannot take one image, and few give poor statistics); the
     images left out differ from epoch to epoch.
+
+    Args:
+        workers: processes that prepare images ahead; 0: this one does, when they are asked for.
+        pinned: in memory that a GPU can copy from by itself.
+        rank, processes: of each batch only the share of this process.
 
     Raises:
         DataError: an image does not decode.
@@ -49,8 +76,32 @@ def epoch_batches(dataset: Dataset, training: Training, seed: int, epoch: int) -
     generator = torch.Generator().manual_seed(derived_seed("order", seed, epoch))
     order = torch.randperm(len(dataset), generator=generator).tolist()
     count = updates_per_epoch(len(dataset), training.recipe.batch_size)
-    batches = [order[start * size : (start + 1) * size] for start in range(count)]
-    yield from torch.utils.data.DataLoader(augmented, batch_sampler=batches)
+    own = share_of(size, rank, processes)
+    batches = [order[start * size : (start + 1) * size][own] for start in range(count)]
+    yield from loaded(augmented, batches, workers, pinned)
+
+
+def loaded(images: Any, batches: Sequence[Sequence[int]], workers: int, pinned: bool) -> Iterator[tuple[Any, Any]]:
+    """Batches of items by number, through torch's DataLoader.
+
+    Raises:
+        DataError: an image does not decode.
+    """
+    loader = import_torch().utils.data.DataLoader(
+        images, batch_sampler=batches, num_workers=workers, pin_memory=pinned, collate_fn=_collate
+    )
+    for batch, labels in loader:
+        if isinstance(batch, DataError):
+            raise batch
+        yield batch, labels
+
+
+def _collate(items: list[tuple[Any, int]]) -> tuple[Any, Any]:
+    torch = import_torch()
+    for image, _ in items:
+        if isinstance(image, DataError):
+            return image, None
+    return torch.stack([image for image, _ in items]), torch.tensor([label for _, label in items])
 
 
 def train_transform(training: Training) -> Any:
@@ -73,7 +124,8 @@ def train_transform(training: Training) -> Any:
 
 
 class _Augmented:
-    """What torch's DataLoader wants: images by number. In this process: training is what takes the time."""
+    """What torch's DataLoader wants: images by number. An image that does not decode is its error: torch would wrap
+    one that is raised in a worker beyond recognition."""
 
     def __init__(self, dataset: Dataset, transform: Any, seed: int, epoch: int) -> None:
         self._dataset, self._transform, self._seed, self._epoch = dataset, transform, seed, epoch
@@ -82,6 +134,10 @@ class _Augmented:
         return len(self._dataset)
 
     def __getitem__(self, index: int) -> tuple[Any, int]:
-        image = self._dataset.image(index)
+        label = int(self._dataset.labels[index])
+        try:
+            image = self._dataset.image(index)
+        except DataError as error:
+            return error, label
         seed_all(derived_seed("augment", self._seed, self._epoch, index))
-        return self._transform(image), int(self._dataset.labels[index])
+        return self._transform(image), label

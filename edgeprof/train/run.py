@@ -1,13 +1,10 @@
-"""Trains one cell: timm's transforms, optimizer, schedule and loss; the same bytes for the same seed on one machine."""
+"""Trains one cell in this process: the same bytes for the same seed on one machine."""
 
 from __future__ import annotations
 
-import math
+import os
 import platform
-import random
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -16,252 +13,239 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeprof import __version__
-from edgeprof.errors import EdgeprofError, TrainError, UsageError, nearest
 from edgeprof.progress import Progress
-from edgeprof.records import Identity, MadeBy, Recipe, Trained, Training, digest
+from edgeprof.records import Identity, MadeBy, Trained, Training, digest
 from edgeprof.store import Store
 from edgeprof.train import state
 from edgeprof.train.batches import derived_seed, epoch_batches, seed_all, updates_per_epoch
+from edgeprof.train.curves import Curves
+from edgeprof.train.evaluate import Tests
+from edgeprof.train.faults import foreign_errors
+from edgeprof.train.how import THREADS, How
+from edgeprof.train.machine import Hardware, Machine, hardware, settled
 from edgeprof.train.plan import key, stored
-from edgeprof.zoo import checkpoint, images, metrics, models
-from edgeprof.zoo.torchvision_ops import import_timm, import_torch
+from edgeprof.train.step import Updates
+from edgeprof.zoo import checkpoint, images, initial, metrics, models
+from edgeprof.zoo.torchvision_ops import import_torch
 
 if TYPE_CHECKING:
     from torch import nn
 
-SCHEDULES = ("cosine", "poly", "tanh", "constant")
-THREADS = 1
-"""Small images on small networks gain little from a second thread, and lose much when another program takes its core;
-one thread also gives the same checkpoint on machines with any number of cores."""
-_EVAL_BATCH = 64
-_PACKAGES = ("torch", "torchvision", "timm", "safetensors", "numpy", "pillow", "scikit-learn")
+_PACKAGES = ("torch", "torchvision", "timm", "accelerate", "safetensors", "numpy", "pillow", "scikit-learn")
+_MOST_WORKERS = 12
 
 
-def train(
-    store: Store, training: Training, identity: Identity, progress: Progress, threads: int | None = None
-) -> Trained:
+def train_here(
+    store: Store,
+    training: Training,
+    identity: Identity,
+    progress: Progress,
+    how: How,
+    *,
+    data_sha: str,
+    source: Trained | None = None,
+    group: bool = False,
+) -> Trained | None:
     """The training of one cell: what is stored, or else trained now, from the last finished epoch on.
 
     Args:
         identity: one of `cells(training)`.
-        progress: gets `advance("train", 1, detail)` for every epoch that is done now; `start` and `finish` are the
-            caller's, with `epochs_left` as the total.
-        threads: `THREADS` if None. A training that is taken up again keeps the number it began with.
+        progress: gets `advance("train", 1, detail)` for every epoch that is done now.
+        source: for an init `training:NAME`, the checkpoint to begin from.
+        group: whether this process is one of several that train the cell together.
+
+    Returns: None in all processes of a group but the first, which keeps what comes out.
 
     Raises:
-        UsageError: no such model, optimizer or schedule.
+        UsageError: no such model, optimizer, schedule or hardware.
         DataError: the data set is missing or wrong.
         TrainError: weights that do not fit, a loss that is NaN, too little memory.
         RecordError: the store cannot be written (disk full).
     """
-    data_sha = images.fingerprint(training.data)
-    done = stored(store, training, identity, data_sha)
+    done = stored(store, training, identity, data_sha, source)
     if done is not None:
         return done
     models.check_name(identity.model)
-    with _foreign_errors(identity), _settled():
-        return _train(store, training, identity, progress, threads, data_sha)
+    with foreign_errors(training, identity), settled():
+        return _Cell(store, training, identity, progress, how, data_sha, source, group).train()
 
 
-def _train(
-    store: Store, training: Training, identity: Identity, progress: Progress, threads: int | None, data_sha: str
-) -> Trained:
-    torch = import_torch()
-    version, began = str(torch.__version__), time.monotonic()
-    seed, recipe, cell_key = identity.seed or 0, training.recipe, key(training, identity, data_sha)
-    dataset = images.open_split(training.data, "train")
-    updates = updates_per_epoch(len(dataset), recipe.batch_size)
+def image_workers(how: How, on: Hardware, dataset: images.Dataset) -> int:
+    """How many processes prepare images beside a training. None for images in memory, which takes microseconds."""
+    if how.workers is not None:
+        return how.workers
+    if dataset.pixels is not None and on.device == "cpu":
+        return 0
+    cores = len(os.sched_getaffinity(0)) // max(1, how.jobs or 1) // max(1, how.processes or 1)
+    return max(0, min(cores - (how.threads or THREADS if on.device == "cpu" else 1), _MOST_WORKERS))
 
-    kept = state.load(store, cell_key)
-    if kept is not None and kept[0].torch != version:
-        progress.note(f"{identity.label()}: begun with torch {kept[0].torch}, now {version}: begins anew")
-        kept = None
-    come = kept[0] if kept else state.Progressed(threads=threads or THREADS, torch=version)
-    torch.set_num_threads(come.threads)
-    seed_all(derived_seed("weights", seed))
-    # A kept state has every tensor: the weights to begin from need not be fetched again.
-    module = models.create(identity.model, len(dataset.classes), "scratch" if kept else identity.init or "scratch")
-    # Channels last makes depthwise convolutions two to three times faster here, and changes no result's meaning.
-    module = module.to(memory_format=torch.channels_last)
-    optimizer = _optimizer(module, recipe)
-    scheduler = _scheduler(optimizer, recipe, updates)
-    if kept is not None:
-        state.apply(*kept, module, optimizer)
-        progress.note(f"{identity.label()}: taken up after epoch {come.epoch} of {recipe.epochs}")
 
-    loss_function = _loss(recipe)
-    for epoch in range(come.epoch, recipe.epochs):
-        started = time.monotonic()
-        loss = _epoch(module, optimizer, scheduler, loss_function, dataset, training, seed, epoch)
-        come = msgspec.structs.replace(
-            come,
-            epoch=epoch + 1,
-            losses=(*come.losses, loss),
-            seconds=come.seconds + time.monotonic() - started,
+class _Cell:
+    """One cell on its way to a checkpoint."""
+
+    def __init__(
+        self,
+        store: Store,
+        training: Training,
+        identity: Identity,
+        progress: Progress,
+        how: How,
+        data_sha: str,
+        source: Trained | None,
+        group: bool,
+    ) -> None:
+        self.store, self.training, self.identity, self.progress = store, training, identity, progress
+        self.data_sha, self.source = data_sha, source
+        self.key = key(training, identity, data_sha, source)
+        self.dataset = images.open_split(training.data, "train")
+        self.on = hardware(how)
+        self.come = state.Progressed(
+            threads=how.threads or THREADS,
+            torch=str(import_torch().__version__),
+            hardware=self.on.name,
+            mixed_precision=self.on.mixed_precision,
+            processes=(how.processes or 1) if group else 1,
         )
-        state.save(store, cell_key, come, module, optimizer)
-        progress.advance("train", 1, detail=f"{identity.label()} epoch {epoch + 1}/{recipe.epochs} loss {loss:.3f}")
+        self.kept = self._kept()
+        if self.kept is not None:
+            self.come = self.kept[0]
+        self.machine = Machine(self.on, self.come.threads, group=group)
+        self.workers = image_workers(how, self.on, self.dataset)
+        self.tests = Tests(self.machine, training, self.workers)
+        self.began = time.monotonic()
 
-    labels, logits = predict(module.to(memory_format=torch.contiguous_format), training)
-    trained = Trained(
-        training=training.name,
-        model=identity.model,
-        init=identity.init or "scratch",
-        seed=seed,
-        recipe_sha=digest(recipe, training.preprocessing),
-        data=training.data,
-        data_sha=data_sha,
-        checkpoint_sha=store.add_bytes(checkpoint.to_bytes(module.state_dict())),
-        classes=dataset.classes,
-        accuracy=metrics.accuracy(labels, logits),
-        predictions_sha=store.add_bytes(checkpoint.predictions_to_bytes(labels, logits)),
-        params=models.count_params(module),
-        macs=models.count_macs(module, training.preprocessing.image_size),
-        preprocessing=training.preprocessing,
-        losses=come.losses,
-        threads=come.threads,
-        made_by=MadeBy(
-            edgeprof=__version__,
-            packages=_versions(),
-            machine=platform.machine(),
-            seconds=round(come.seconds or time.monotonic() - began, 3),
-        ),
-    )
-    store.put(Trained.KIND, cell_key, trained)
-    state.remove(store, cell_key)
-    return trained
+    def train(self) -> Trained | None:
+        recipe, machine = self.training.recipe, self.machine
+        module = self._begin()
+        found = None
+        if recipe.epochs > 0:
+            seed = self.identity.seed or 0
+            updates = Updates(machine, module, recipe, updates_per_epoch(len(self.dataset), recipe.batch_size), seed)
+            if self.kept is not None:
+                state.apply(*self.kept, module, updates.optimizer, machine.scaler)
+                self._note(f"taken up after epoch {self.come.epoch} of {recipe.epochs}")
+            self.kept = None  # a copy of every tensor
+            found = self._epochs(module, updates)
+        labels, logits = self.tests.predict(module) if found is None else found
+        try:
+            return self._keep(module, labels, logits) if machine.first else None
+        finally:
+            machine.release()
 
+    def _epochs(self, module: nn.Module, updates: Updates) -> tuple[NDArray[np.int64], NDArray[np.float32]] | None:
+        """What is left of them; what the last one predicts."""
+        found, epochs = None, self.training.recipe.epochs
+        curves = Curves(self.store, self.identity, self.come) if self.machine.first else None
+        try:
+            for epoch in range(self.come.epoch, epochs):
+                started = time.monotonic()
+                result = self._epoch(updates, epoch)
+                found = self.tests.predict(module)
+                if curves is None:
+                    continue
+                come = self.come
+                self.come = msgspec.structs.replace(
+                    come,
+                    epoch=epoch + 1,
+                    losses=(*come.losses, result.loss),
+                    train_top1=(*come.train_top1, result.top1),
+                    learning_rates=(*come.learning_rates, result.learning_rate),
+                    test_top1=(*come.test_top1, float(np.mean(found[1].argmax(axis=1) == found[0]))),
+                    seconds=come.seconds + time.monotonic() - started,
+                )
+                state.save(self.store, self.key, self.come, module, updates.optimizer, self.machine.scaler)
+                curves.add(self.come)
+                detail = f"{self.identity.label()} epoch {epoch + 1}/{epochs} loss {result.loss:.3f}"
+                self.progress.advance("train", 1, detail=detail)
+        finally:
+            if curves is not None:
+                curves.close()
+        return found
 
-def predict(module: nn.Module, training: Training) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Labels int64 [N] and logits float32 [N, classes] of the test images in order, in eval mode."""
-    torch = import_torch()
-    module.eval()
-    labels, logits = [], []
-    with torch.inference_mode():
-        for batch, numbers in images.test_batches(training.data, training.preprocessing, _EVAL_BATCH):
-            logits.append(module(torch.from_numpy(batch)).float().numpy())
-            labels.append(numbers)
-    return np.concatenate(labels), np.concatenate(logits)
+    def _epoch(self, updates: Updates, epoch: int) -> Any:
+        size = min(self.training.recipe.batch_size, len(self.dataset))
+        batches = epoch_batches(
+            self.dataset,
+            self.training,
+            self.identity.seed or 0,
+            epoch,
+            workers=self.workers,
+            pinned=self.on.device == "cuda",
+            rank=self.machine.rank,
+            processes=self.machine.processes,
+        )
+        return updates.epoch(epoch, batches, size)
 
-
-def _epoch(
-    module: nn.Module,
-    optimizer: Any,
-    scheduler: Any,
-    loss_function: Any,
-    dataset: images.Dataset,
-    training: Training,
-    seed: int,
-    epoch: int,
-) -> float:
-    """One epoch; its mean loss."""
-    clip, updates = training.recipe.clip_grad, updates_per_epoch(len(dataset), training.recipe.batch_size)
-    channels_last = import_torch().channels_last
-    module.train()
-    losses = []
-    for step, (batch, labels) in enumerate(epoch_batches(dataset, training, seed, epoch)):
-        number = epoch * updates + step
-        scheduler.step_update(number)
-        # Dropout and stochastic depth draw from torch's generator.
-        seed_all(derived_seed("update", seed, number))
-        loss = loss_function(module(batch.contiguous(memory_format=channels_last)), labels)
-        losses.append(float(loss.item()))
-        if not math.isfinite(losses[-1]):
-            raise TrainError(
-                f"the loss became {losses[-1]} in epoch {epoch + 1}, update {step + 1} of {updates}",
-                hint=f"lower recipe.learning_rate ({training.recipe.learning_rate:g}) or set recipe.clip_grad = 1.0",
+    def _begin(self) -> nn.Module:
+        """The module as it is before the first update, on the device."""
+        seed_all(derived_seed("weights", self.identity.seed or 0))
+        init = self.identity.init or "scratch"
+        if self.kept is not None:  # it has every tensor: the weights to begin from need not be fetched again
+            module = models.create(self.identity.model, len(self.dataset.classes))
+        else:
+            module, begun = initial.create(
+                self.store,
+                self.identity.model,
+                self.dataset.classes,
+                init,
+                image_size=self.training.preprocessing.image_size,
+                source=self.source,
+                replace_head=self.training.recipe.epochs > 0,
             )
-        optimizer.zero_grad()
-        loss.backward()
-        if clip is not None:
-            import_timm().utils.dispatch_clip_grad(module.parameters(), value=clip, mode="norm")
-        optimizer.step()
-    return float(np.mean(losses))
+            self.come = msgspec.structs.replace(self.come, weights=begun)
+        placed: nn.Module = self.machine.place(module)
+        return placed
 
+    def _kept(self) -> tuple[state.Progressed, dict[str, Any]] | None:
+        """The state to go on from. One that another torch or other hardware left would lead to bytes of neither."""
+        kept = state.load(self.store, self.key)
+        if kept is None:
+            return None
+        for what in ("torch", "hardware", "mixed_precision", "processes"):
+            before, now = getattr(kept[0], what), getattr(self.come, what)
+            if before != now:
+                self._note(f"begun with {what.replace('_', ' ')} {before}, now {now}: begins anew")
+                return None
+        return kept
 
-def _optimizer(module: nn.Module, recipe: Recipe) -> Any:
-    optim = import_timm().optim
-    if recipe.optimizer not in optim.list_optimizers():
-        raise UsageError(
-            f"recipe.optimizer: timm has no optimizer named {recipe.optimizer!r}",
-            hint=nearest(recipe.optimizer, optim.list_optimizers()),
+    def _note(self, text: str) -> None:
+        self.progress.note(f"{self.identity.label()}: {text}")
+
+    def _keep(self, module: nn.Module, labels: NDArray[np.int64], logits: NDArray[np.float32]) -> Trained:
+        training, come = self.training, self.come
+        module = module.to(device="cpu")
+        trained = Trained(
+            training=training.name,
+            model=self.identity.model,
+            init=self.identity.init or "scratch",
+            seed=self.identity.seed or 0,
+            recipe_sha=digest(training.recipe, training.preprocessing),
+            data=training.data,
+            data_sha=self.data_sha,
+            checkpoint_sha=self.store.add_bytes(checkpoint.to_bytes(module.state_dict())),
+            classes=self.dataset.classes,
+            accuracy=metrics.accuracy(labels, logits),
+            predictions_sha=self.store.add_bytes(checkpoint.predictions_to_bytes(labels, logits)),
+            params=models.count_params(module),
+            macs=models.count_macs(module, training.preprocessing.image_size),
+            preprocessing=training.preprocessing,
+            losses=come.losses,
+            top1_by_epoch=come.test_top1,
+            weights=come.weights,
+            threads=come.threads,
+            hardware=come.hardware,
+            mixed_precision=come.mixed_precision,
+            processes=come.processes,
+            made_by=MadeBy(
+                edgeprof=__version__,
+                packages=_versions(),
+                machine=platform.machine(),
+                seconds=round(come.seconds or time.monotonic() - self.began, 3),
+            ),
         )
-    return optim.create_optimizer_v2(
-        module, opt=recipe.optimizer, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-    )
-
-
-def _scheduler(optimizer: Any, recipe: Recipe, updates: int) -> Any:
-    if recipe.schedule not in SCHEDULES:
-        raise UsageError(
-            f"recipe.schedule: there is no schedule named {recipe.schedule!r}", hint=nearest(recipe.schedule, SCHEDULES)
-        )
-    scheduler, _ = import_timm().scheduler.create_scheduler_v2(
-        optimizer,
-        sched=recipe.schedule,
-        num_epochs=recipe.epochs,
-        warmup_epochs=recipe.warmup_epochs,
-        warmup_lr=min(recipe.min_learning_rate, recipe.learning_rate),
-        min_lr=min(recipe.min_learning_rate, recipe.learning_rate),
-        step_on_epochs=False,
-        updates_per_epoch=updates,
-    )
-    if scheduler is None:
-        raise UsageError(f"recipe.schedule: this timm has no schedule {recipe.schedule!r}", hint="pip install -U timm")
-    return scheduler
-
-
-def _loss(recipe: Recipe) -> Any:
-    if recipe.label_smoothing > 0:
-        return import_timm().loss.LabelSmoothingCrossEntropy(smoothing=recipe.label_smoothing)
-    return import_torch().nn.CrossEntropyLoss()
-
-
-@contextmanager
-def _settled() -> Iterator[None]:
-    """Deterministic operators while training; the process's generators and settings are as before afterwards."""
-    torch = import_torch()
-    # Imported before the states are taken: imports may draw random numbers.
-    import_timm()
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    try:
-        torch.use_deterministic_algorithms(True)
-        yield
-    finally:
-        torch.use_deterministic_algorithms(strict, warn_only=warn_only)
-        torch.set_num_threads(threads)
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        torch.set_rng_state(states[2])
-
-
-@contextmanager
-def _foreign_errors(identity: Identity) -> Iterator[None]:
-    """The one place where errors of torch and timm while training become ours."""
-    try:
-        yield
-    except EdgeprofError as error:
-        if isinstance(error, TrainError) and error.where is None:
-            error.where = identity.label()
-        raise
-    except (MemoryError, RuntimeError, AssertionError, ValueError, TypeError, NotImplementedError) as error:
-        text = (str(error).strip() or type(error).__name__).splitlines()[0][:400]
-        if (
-            isinstance(error, MemoryError)
-            or "allocate memory" in text
-            or "not enough memory" in text
-            or "out of memory" in text.lower()
-        ):
-            raise TrainError(
-                f"there is not enough memory: {text}",
-                where=identity.label(),
-                hint="lower recipe.batch_size or preprocessing.image_size",
-            ) from error
-        # Most often a model that does not take this image size; its own words say so.
-        hint = "choose another preprocessing.image_size" if "size" in text or "height" in text.lower() else None
-        raise TrainError(f"the training failed: {text}", where=identity.label(), hint=hint) from error
+        self.store.put(Trained.KIND, self.key, trained)
+        state.remove(self.store, self.key)
+        return trained
 
 
 def _versions() -> dict[str, str]:

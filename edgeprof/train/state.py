@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from edgeprof.errors import TrainError
-from edgeprof.records import Record
+from edgeprof.records import Record, Weights
 from edgeprof.store import Store
 from edgeprof.train.plan import state_file
 from edgeprof.zoo import checkpoint
@@ -26,15 +26,25 @@ class Progressed(Record):
     epoch: int = 0
     threads: int
     torch: str
+    hardware: str = "cpu"
+    mixed_precision: str = "no"
+    processes: int = 1
     losses: tuple[float, ...] = ()
+    train_top1: tuple[float, ...] = ()
+    learning_rates: tuple[float, ...] = ()
+    test_top1: tuple[float, ...] = ()
     seconds: float = 0.0
+    weights: Weights | None = None
+    """What it began from."""
     groups: list[dict[str, Any]] = msgspec.field(default_factory=list)
     """The optimizer's groups, without its tensors."""
     values: dict[str, Any] = msgspec.field(default_factory=dict)
     """The optimizer's state that is no tensor, by `PARAMETER.NAME`."""
+    scaler: dict[str, Any] = msgspec.field(default_factory=dict)
+    """State of fp16's gradient scaler."""
 
 
-def save(store: Store, key: str, progressed: Progressed, module: nn.Module, optimizer: Any) -> None:
+def save(store: Store, key: str, progressed: Progressed, module: nn.Module, optimizer: Any, scaler: Any = None) -> None:
     """Keep the state, replacing the one before it.
 
     Raises:
@@ -55,7 +65,8 @@ def save(store: Store, key: str, progressed: Progressed, module: nn.Module, opti
     for number, group in enumerate(content["param_groups"]):
         tensors |= {f"{_GROUP}{number}.{name}": value for name, value in group.items() if torch.is_tensor(value)}
         groups.append({name: value for name, value in group.items() if not torch.is_tensor(value)})
-    kept = msgspec.structs.replace(progressed, groups=groups, values=values)
+    scales = scaler.state_dict() if scaler is not None else {}
+    kept = msgspec.structs.replace(progressed, groups=groups, values=values, scaler=scales)
     try:
         data = checkpoint.to_bytes(tensors, note=msgspec.to_builtins(kept))
     except (TypeError, ValueError) as error:
@@ -76,8 +87,12 @@ def load(store: Store, key: str) -> tuple[Progressed, dict[str, Any]] | None:
         return None
 
 
-def apply(progressed: Progressed, tensors: dict[str, Any], module: nn.Module, optimizer: Any) -> None:
+def apply(
+    progressed: Progressed, tensors: dict[str, Any], module: nn.Module, optimizer: Any, scaler: Any = None
+) -> None:
     """Put a kept state into a fresh module and its optimizer."""
+    if scaler is not None and progressed.scaler:
+        scaler.load_state_dict(progressed.scaler)
     module.load_state_dict({n.removeprefix(_MODEL): t for n, t in tensors.items() if n.startswith(_MODEL)})
     entries: dict[int, dict[str, Any]] = {}
     found = {n.removeprefix(_OPTIMIZER): t for n, t in tensors.items() if n.startswith(_OPTIMIZER)}

@@ -75,6 +75,23 @@ def restore(trained: Trained, store: Store) -> nn.Module:
     Raises:
         TrainError: its checkpoint is missing, damaged, or of another model.
     """
+    module = models.create(trained.model, len(trained.classes))
+    weights.load_into(
+        module,
+        tensors(trained, store),
+        head=frozenset(),
+        where=str(store.blob(trained.checkpoint_sha)),
+        name=trained.identity.label(),
+    )
+    return module.eval()
+
+
+def tensors(trained: Trained, store: Store) -> dict[str, Any]:
+    """The tensors of a checkpoint by name, on the CPU.
+
+    Raises:
+        TrainError: it is missing or damaged.
+    """
     path = store.blob(trained.checkpoint_sha)
     try:
         data = path.read_bytes()
@@ -86,11 +103,7 @@ def restore(trained: Trained, store: Store) -> nn.Module:
             where=str(path),
             hint=f"remove this file and {_AGAIN}",
         )
-    module = models.create(trained.model, len(trained.classes))
-    weights.load_into(
-        module, from_bytes(data, str(path)), head=frozenset(), where=str(path), name=trained.identity.label()
-    )
-    return module.eval()
+    return from_bytes(data, str(path))
 
 
 def predictions_to_bytes(labels: NDArray[np.int64], logits: NDArray[np.float32]) -> bytes:

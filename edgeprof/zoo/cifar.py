@@ -34,6 +34,15 @@ _BINARY = {
 }
 
 
+def lies_in(name: str, root: Path) -> bool:
+    """Whether the data set is in this folder, or in the one that it holds."""
+    try:
+        _find(name, root)
+    except DataError:
+        return False
+    return True
+
+
 def files(name: str, root: Path) -> list[Path]:
     """Every file that `read` reads, of both splits.
 

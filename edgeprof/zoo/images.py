@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import importlib.util
-import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,15 +16,13 @@ from numpy.typing import NDArray
 
 from edgeprof.errors import DataError, MissingPackageError
 from edgeprof.records import Data, Preprocessing, digest
-from edgeprof.zoo import cifar
+from edgeprof.zoo import cifar, folders, subset
 from edgeprof.zoo.torchvision_ops import import_timm
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 Split = Literal["train", "test"]
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
-_LAYOUT = "wanted: ROOT/{train}/CLASS/IMAGE and ROOT/{test}/CLASS/IMAGE with the same classes in both"
 # Contents that were hashed before in this process, by path, size and time of change.
 _hashed: dict[tuple[str, int, int], str] = {}
 
@@ -69,42 +66,61 @@ class Dataset:
 
 
 def open_split(data: Data, split: Split) -> Dataset:
-    """The training or test images of a data set.
+    """The training or test images of a data set, or of the part of it that the record asks for.
 
     Raises:
-        DataError: the root is missing, a split is empty, there is one class only, or the splits' classes differ.
+        DataError: the root is missing, a split is empty, there is one class only, the splits' classes differ, or the
+            part asked for is not there.
         MissingPackageError: scikit-learn or pillow is not installed.
     """
     if split not in ("train", "test"):
         raise DataError(f"there is no split {split!r}", hint="train or test")
     if data.name == "digits":
-        return _digits(split)
-    root = _root(data)
-    if data.name == "imagefolder":
-        return _folder(data, root, split)
-    classes, labels, pixels = cifar.read(data.name, root, split)
-    return _checked(Dataset(classes=classes, labels=labels, pixels=pixels), str(root))
+        return _part(data, split, _digits(split), "digits")
+    root, hint = _root(data), None
+    if data.name in ("imagefolder", "tiny_imagenet"):
+        classes, numbers, files = folders.read(data, root, split)
+        root, hint = folders.base(data, root, split), folders.layout(data)
+        whole = Dataset(classes=classes, labels=np.array(numbers, dtype=np.int64), files=tuple(files))
+    else:
+        classes, labels, pixels = cifar.read(data.name, root, split)
+        whole = Dataset(classes=classes, labels=labels, pixels=pixels)
+    return _checked(_part(data, split, whole, str(root)), str(root), hint)
+
+
+def recognised(root: Path) -> Literal["imagefolder", "cifar10", "cifar100", "tiny_imagenet"]:
+    """Which data set lies in a folder: by CIFAR's or Tiny ImageNet's own files, else folders of images."""
+    if (root / "wnids.txt").is_file():
+        return "tiny_imagenet"
+    if cifar.lies_in("cifar10", root):
+        return "cifar10"
+    return "cifar100" if cifar.lies_in("cifar100", root) else "imagefolder"
 
 
 def fingerprint(data: Data) -> str:
-    """sha256 (hex) over the names and contents of both splits; the folder's own place does not count.
+    """sha256 (hex) over the names and contents of both splits, and of which part of them is asked for.
+
+    The folder's own place does not count.
 
     Raises:
         DataError: as `open_split`.
     """
     if data.name == "digits":
-        return digest("digits, every fourth of a class", _digits_sha())
+        whole = digest("digits, every fourth of a class", _digits_sha())
+        return _of_part(data, whole)
     root = _root(data)
     lines: list[list[str]] = []
-    if data.name == "imagefolder":
+    if data.name in ("imagefolder", "tiny_imagenet"):
         for split in ("train", "test"):
-            found = _folder(data, root, split)
-            base = root / _split_name(data, split)
+            found = open_split(data, "train" if split == "train" else "test")
+            base = folders.base(data, root, split)
             lines += [[split, *found.classes]]
             lines += [[path.relative_to(base).as_posix(), _file_sha(path)] for path in found.files]
+            if data.name == "tiny_imagenet":  # whose labels may lie in a file of their own
+                lines += [[str(label) for label in found.labels.tolist()]]
     else:
         lines = [[path.name, _file_sha(path)] for path in cifar.files(data.name, root)]
-    return digest(data.name, lines)
+    return _of_part(data, digest(data.name, lines))
 
 
 def test_batches(
@@ -127,8 +143,12 @@ def test_batches(
 test_batches.__test__ = False  # type: ignore[attr-defined]
 
 
-def eval_transform(preprocessing: Preprocessing) -> Any:
-    """timm's eval transform, PIL image -> float32 tensor [3, S, S]: resize to S / crop_pct, centre crop, normalise."""
+def eval_transform(preprocessing: Preprocessing, *, floats: bool = True) -> Any:
+    """timm's eval transform, PIL image -> float32 tensor [3, S, S]: resize to S / crop_pct, centre crop, normalise.
+
+    Args:
+        floats: else it ends before the last step, with uint8 [3, S, S].
+    """
     return import_timm().data.create_transform(
         input_size=(3, preprocessing.image_size, preprocessing.image_size),
         is_training=False,
@@ -137,6 +157,8 @@ def eval_transform(preprocessing: Preprocessing) -> Any:
         std=preprocessing.std,
         crop_pct=preprocessing.crop_pct,
         crop_mode="center",
+        # What runs on prefetched batches normalises them itself: so does a device.
+        use_prefetcher=not floats,
     )
 
 
@@ -173,7 +195,7 @@ def _digits_sha() -> str:
 
 def _root(data: Data) -> Path:
     root = Path(data.root or "").expanduser()
-    layout = _layout(data) if data.name == "imagefolder" else cifar.LAYOUT
+    layout = cifar.LAYOUT if data.name.startswith("cifar") else folders.layout(data)
     if not data.root:
         raise DataError(f"{data.name} needs a folder: data.root is missing", hint=layout)
     if not root.is_dir():
@@ -181,57 +203,23 @@ def _root(data: Data) -> Path:
     return root
 
 
-def _layout(data: Data) -> str:
-    return _LAYOUT.format(train=data.train_split, test=data.test_split)
-
-
-def _split_name(data: Data, split: str) -> str:
-    return data.train_split if split == "train" else data.test_split
-
-
-def _folder(data: Data, root: Path, split: str) -> Dataset:
-    """ImageFolder's meaning: each folder is a class, sorted by name; its images lie at any depth, sorted by path."""
-    base = root / _split_name(data, split)
-    if not base.is_dir():
-        raise DataError(f"the {split} split is missing", where=str(base), hint=_layout(data))
-    classes = _class_names(base)
-    other = "test" if split == "train" else "train"
-    other_base = root / _split_name(data, other)
-    if other_base.is_dir() and (difference := sorted(set(classes) ^ set(_class_names(other_base)))):
-        raise DataError(
-            f"the classes of {base.name} and {other_base.name} differ: {', '.join(difference[:5])}"
-            + (f" and {len(difference) - 5} more" if len(difference) > 5 else ""),
-            where=str(root),
-            hint=_layout(data),
-        )
-    files: list[Path] = []
-    labels: list[int] = []
-    for label, name in enumerate(classes):
-        found = sorted(_images(base / name), key=lambda path: path.as_posix())
-        if not found:
-            raise DataError(
-                "this class has no images",
-                where=str(base / name),
-                hint="images end in " + ", ".join(sorted(SUFFIXES)),
-            )
-        files += found
-        labels += [label] * len(found)
-    return _checked(
-        Dataset(classes=classes, labels=np.array(labels, dtype=np.int64), files=tuple(files)), str(base), _layout(data)
+def _part(data: Data, split: Split, whole: Dataset, where: str) -> Dataset:
+    if subset.is_whole(data):
+        return whole
+    classes, numbers, labels = subset.kept(data, split, whole.classes, whole.labels, where)
+    return Dataset(
+        classes=classes,
+        labels=labels,
+        pixels=None if whole.pixels is None else whole.pixels[numbers],
+        files=tuple(whole.files[number] for number in numbers) if whole.files else (),
     )
 
 
-def _class_names(base: Path) -> tuple[str, ...]:
-    return tuple(sorted(entry.name for entry in base.iterdir() if entry.is_dir() and not entry.name.startswith(".")))
-
-
-def _images(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            # macOS leaves "._IMAGE.jpg" beside each image; it is none.
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES:
-                yield Path(parent, name)
+def _of_part(data: Data, whole: str) -> str:
+    if subset.is_whole(data):
+        return whole
+    # In which order the classes are asked for does not matter.
+    return digest(whole, None if data.classes is None else sorted(data.classes), data.train_per_class)
 
 
 def _checked(dataset: Dataset, where: str, hint: str | None = None) -> Dataset:

@@ -1,11 +1,14 @@
-"""Models by name: timm's names, and torchvision's classifiers as `torchvision:NAME`."""
+"""Models by name: timm's, torchvision's classifiers as `torchvision:NAME`, users' own as `factory:MODULE:FUNCTION`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeprof.errors import TrainError, UsageError, nearest
-from edgeprof.zoo import weights
+from edgeprof.records import Weights
+from edgeprof.zoo import factory, weights
 from edgeprof.zoo.torchvision_ops import import_timm, import_torch, import_torchvision
 
 if TYPE_CHECKING:
@@ -43,6 +46,9 @@ def check_name(name: str) -> None:
     """
     if name in STUDY:
         return
+    if factory.is_factory(name):
+        factory.check(name)
+        return
     if name.startswith(PREFIX):
         plain = name.removeprefix(PREFIX)
         known = _torchvision_names()
@@ -79,20 +85,59 @@ def create(name: str, num_classes: int, init: str = "scratch") -> nn.Module:
         UsageError: no such model or init.
         TrainError: the weights cannot be had, or do not fit.
     """
+    return begin(name, num_classes, init)[0]
+
+
+def begin(
+    name: str, num_classes: int, init: str = "scratch", *, replace_head: bool = True
+) -> tuple[nn.Module, Weights | None]:
+    """As `create`, and what the weights were taken from.
+
+    Args:
+        replace_head: whether a head of another size is left as it was made; else it is an error.
+    """
     check_name(name)
     if init == "scratch":
-        return _random(name, num_classes)
+        return _random(name, num_classes), None
     if init == "pretrained":
-        if not name.startswith(PREFIX):
-            return weights.timm_pretrained(name, num_classes)
-        path = weights.torchvision_file(name.removeprefix(PREFIX))
+        path, source, tensors = _pretrained(name)
     elif init.startswith("file:"):
         path = weights.local_file(init)
+        source, tensors = weights.file_name(init), weights.read(path)
     else:
         raise UsageError(f"the init {init!r} is not allowed", hint="pretrained, scratch or file:PATH")
     module = _random(name, num_classes)
-    weights.load_into(module, weights.read(path), head=head_names(name, num_classes), where=str(path), name=name)
-    return module
+    head = head_names(name, num_classes)
+    if not replace_head:
+        _check_head(module, tensors, head, num_classes, str(path))
+    taken, left = weights.load_into(module, tensors, head=head, where=str(path), name=name)
+    return module, Weights(source=source, sha256=weights.sha(path), taken=taken, left=left)
+
+
+def check_logits(module: nn.Module, name: str, image_size: int, num_classes: int) -> None:
+    """Check that a module gives logits [N, num_classes] for float32 [N, 3, image_size, image_size].
+
+    Raises:
+        TrainError: it raises, gives something else, or another number of classes.
+    """
+    torch = import_torch()
+    was_training = module.training
+    try:
+        with torch.inference_mode():
+            logits = module.eval()(torch.zeros(2, 3, image_size, image_size))
+    # A user's module raises whatever it likes.
+    except Exception as error:
+        words = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+        raise TrainError(
+            f"the model does not run on images of {image_size} x {image_size}: {words}", where=name
+        ) from error
+    finally:
+        module.train(was_training)
+    if not torch.is_tensor(logits) or logits.ndim != 2 or len(logits) != 2:
+        what = f"a tensor {list(logits.shape)}" if torch.is_tensor(logits) else type(logits).__name__
+        raise TrainError(f"the model gives {what} for 2 images, not logits [2, classes]", where=name)
+    if logits.shape[1] != num_classes:
+        raise TrainError(f"the model gives {logits.shape[1]} classes, but the data has {num_classes}", where=name)
 
 
 def head_names(name: str, num_classes: int) -> frozenset[str]:
@@ -136,7 +181,37 @@ def count_macs(module: nn.Module, image_size: int) -> int:
     return int(counter.get_total_flops()) // 2
 
 
+def _pretrained(name: str) -> tuple[Path, str, dict[str, Any]]:
+    """The file of the libraries' own weights, their identifier, and their tensors."""
+    if factory.is_factory(name):
+        raise UsageError(f"{name} has no published weights", hint="pretrained is for models of timm and torchvision")
+    if name.startswith(PREFIX):
+        plain = name.removeprefix(PREFIX)
+        path = weights.torchvision_file(plain)
+        return path, weights.torchvision_source(plain), weights.read(path)
+    path = weights.timm_file(name)
+    return path, weights.timm_source(name), weights.timm_tensors(name, path)
+
+
+def _check_head(
+    module: nn.Module, tensors: Mapping[str, Any], head: frozenset[str], num_classes: int, where: str
+) -> None:
+    """Weights of other classes are said to be so, rather than to have tensors of other shapes."""
+    own = module.state_dict()
+    for key in sorted(head & set(tensors)):
+        given, wanted = tuple(tensors[key].shape), tuple(own[key].shape)
+        if given != wanted and len(given) == len(wanted):
+            theirs = next(size for size, other in zip(given, wanted, strict=True) if size != other)
+            raise TrainError(
+                f"the weights are of {theirs} classes, but the data has {num_classes}",
+                where=where,
+                hint="give the data that they were trained for; to train a new head, set recipe.epochs",
+            )
+
+
 def _random(name: str, num_classes: int) -> Any:
+    if factory.is_factory(name):
+        return factory.make(name, num_classes)
     if name.startswith(PREFIX):
         models = import_torchvision().models
         return models.get_model(name.removeprefix(PREFIX), weights=None, num_classes=num_classes)

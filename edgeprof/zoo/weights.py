@@ -45,13 +45,25 @@ def local_file(init: str) -> Path:
 
 def file_sha(init: str) -> str | None:
     """sha256 of the file that `file:PATH` names, None for other inits."""
-    if not init.startswith("file:"):
-        return None
-    total = hashlib.sha256()
-    with local_file(init).open("rb") as file:
-        while block := file.read(1 << 20):
-            total.update(block)
-    return total.hexdigest()
+    return sha(local_file(init)) if init.startswith("file:") else None
+
+
+def file_name(init: str) -> str:
+    """What a record calls the file that `file:PATH` names; its place does not count."""
+    return f"file:{Path(init.removeprefix('file:')).name}"
+
+
+def sha(path: Path) -> str:
+    """sha256 (hex) of a file.
+
+    Raises:
+        TrainError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise TrainError(f"cannot be read: {error.strerror}", where=str(path)) from error
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -90,8 +102,12 @@ def read(path: Path) -> dict[str, Any]:
     return {str(key).removeprefix("module."): value for key, value in loaded.items()}
 
 
-def load_into(module: nn.Module, tensors: Mapping[str, Any], *, head: frozenset[str], where: str, name: str) -> None:
+def load_into(
+    module: nn.Module, tensors: Mapping[str, Any], *, head: frozenset[str], where: str, name: str
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Copy `tensors` into `module`; tensors of `head` that are missing or of another shape stay as they are.
+
+    Returns: the names of the tensors that were taken, and of those that stayed as they were.
 
     Raises:
         TrainError: any other tensor is missing, of another shape or not known; names the first five.
@@ -122,6 +138,7 @@ def load_into(module: nn.Module, tensors: Mapping[str, Any], *, head: frozenset[
         )
     fitting = {key: tensors[key] for key, value in own.items() if key in tensors and tensors[key].shape == value.shape}
     module.load_state_dict(fitting, strict=False)
+    return tuple(fitting), tuple(key for key in own if key not in fitting)
 
 
 def timm_file(name: str) -> Path:
@@ -169,17 +186,30 @@ def torchvision_file(name: str) -> Path:
     return _downloaded(weights.DEFAULT.url, name)
 
 
-def timm_pretrained(name: str, num_classes: int) -> nn.Module:
-    """timm's model with its pretrained weights, renamed by timm's own filter where they are older than its code.
+def timm_source(name: str) -> str:
+    """The identifier of timm's pretrained weights for a name: `timm/resnet18.a1_in1k`."""
+    config = import_timm().get_pretrained_cfg(name)
+    return "timm/" + ".".join(part for part in (config.architecture or name.partition(".")[0], config.tag) if part)
+
+
+def torchvision_source(name: str) -> str:
+    """The identifier of torchvision's default weights: `torchvision/ResNet18_Weights.IMAGENET1K_V1`."""
+    return f"torchvision/{import_torchvision().models.get_model_weights(name).DEFAULT}"
+
+
+def timm_tensors(name: str, path: Path) -> dict[str, Any]:
+    """timm's pretrained tensors in `path`, renamed by timm's own filter where they are older than its code.
+
+    They go through a module of the classes that they were trained for, since timm checks none that it must adapt.
 
     Raises:
-        TrainError: they cannot be had, are truncated or do not fit.
+        TrainError: they are truncated, hold more than tensors, or do not fit.
     """
-    timm, path = import_timm(), timm_file(name)
+    timm, torch = import_timm(), import_torch()
     try:
-        return timm.create_model(
-            name, pretrained=True, num_classes=num_classes, pretrained_cfg_overlay={"file": str(path)}
-        )
+        with torch.random.fork_rng(devices=[]):
+            module = timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"file": str(path)})
+        return dict(module.state_dict())
     # timm raises whatever the reader or the module raised.
     except Exception as error:
         raise TrainError(

@@ -204,7 +204,7 @@ def real_reasons(folder: Path, format: Format, device: Device) -> Counter[str]:
     artifacts = [msgspec.structs.replace(one, seed=seed) for seed in range(REAL)]
     for artifact in artifacts:
         store.put(Artifact.KIND, str(artifact.seed), artifact)
-    outcome = pipeline.profile(store, artifacts, device, method=ONE_ATTEMPT, fresh=True, progress=Silent())
+    outcome = pipeline.profile(store, artifacts, device, ask=pipeline.Ask(ONE_ATTEMPT, fresh=True), progress=Silent())
     store.close()
     given = Counter(reason for one in outcome.measurements for reason in one.reasons)
     return given + Counter(trusted=sum(one.trusted for one in outcome.measurements))

@@ -100,7 +100,7 @@ def _samples(artifact: Artifact) -> str:
 
 def measured(store: Store, artifacts: list[Artifact]) -> tuple[dict[str, Quantity], list[float], int]:
     """edgeprof's latencies with simultaneous intervals; device seconds of each cell, both attempts; cells within 1%."""
-    outcome = pipeline.profile(store, artifacts, HERE, fresh=True, progress=Silent())
+    outcome = pipeline.profile(store, artifacts, HERE, ask=pipeline.Ask(fresh=True), progress=Silent())
     found, reached = {}, 0
     spent: Counter[str] = Counter()
     for one in store.all(Round.KIND, Round, run=outcome.run.run):

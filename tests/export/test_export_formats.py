@@ -139,7 +139,7 @@ def test_padding_stays_where_values_may_be_negative() -> None:
 def test_a_missing_converter_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tflite, "PACKAGES", ("edgeprof-no-such-package",))
     with pytest.raises(MissingPackageError, match="edgeprof-no-such-package") as caught:
-        formats.packages("tflite")
+        formats.packages("tflite", "fp32")
     assert caught.value.hint == 'install it with: pip install "edgeprof[export]"'
 
 

@@ -216,7 +216,7 @@ def test_a_cell_is_measured_until_it_is_precise_enough(bench: Bench) -> None:
     loose = bench.run(artifacts, name="loose", min_rounds=7, max_rounds=30, precision=0.9)
     assert bench.measure(loose, artifacts) == []
     assert len(bench.rounds(loose)) == 7
-    tight = bench.run(artifacts, name="tight", min_rounds=7, max_rounds=9, precision=1e-9, again=True)
+    tight = bench.run(artifacts, name="tight", min_rounds=7, max_rounds=9, precision=1e-9, cell_s=600.0, again=True)
     progress = Watched()
     assert bench.measure(tight, artifacts, progress) == []
     found = bench.rounds(tight)

@@ -213,3 +213,13 @@ def test_the_choice_is_sound_whatever_is_there(
     if found.chosen:
         assert found.chosen in fit
         assert found.chosen.top1 == max(one.top1 or 0.0 for one in fit)
+
+
+def test_names_tell_initialisation_and_seed_where_there_are_several() -> None:
+    cells = [(init, seed) for init in "ab" for seed in (0, 1)]
+    some = [candidate(f"{init}-{seed}", init=init, seed=seed, top1=0.9 + 0.01 * seed) for init, seed in cells]
+    found = choose(ranking_of(*some), 5.0)
+    assert found.reason.startswith("model-a-1 (a, seed 1) as onnx-fp32 with 1 thread is")
+    assert {(one.init, one.seed) for one in found.rejected} == {("a", 0), ("b", 0)}
+    (alone,) = [choose(ranking_of(some[0]), 5.0)]
+    assert alone.reason.startswith("model-a-0 as onnx-fp32")

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from accuracy_records import study as study_of_arms
 from playwright.sync_api import Browser, Page, sync_playwright
 from report_records import MODELS, study
 
-from edgeprof.records import Operator, Ran
+from edgeprof.pipeline import assemble, store_root
+from edgeprof.records import Arm, Effect, Operator, Placed, Ran
 from edgeprof.report import write_reports
+from edgeprof.store import Store
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -46,6 +49,13 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_reports(*study(), tmp_path_factory.mktemp("report"))["html"]
+
+
+@pytest.fixture(scope="module")
+def arms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report with two initialisations, three seeds and three precisions."""
+    root = tmp_path_factory.mktemp("arms")
+    return assemble(Store(store_root(root)), study_of_arms(root)).files["html"]
 
 
 @pytest.fixture
@@ -222,12 +232,68 @@ def test_paper_is_light_and_holds_everything(visit: Open) -> None:
     assert len(page.pdf(format="A4")) > 10_000
 
 
+def test_initialisation_and_precision_have_their_drawing_and_tables(visit: Open, arms: Path) -> None:
+    page = visit(arms)
+    section = page.locator("section[aria-labelledby=initialisation]")
+    box = section.locator("#arms svg:visible").bounding_box()
+    assert box is not None
+    assert box["width"] > 900
+    assert section.locator(".legend li").all_inner_texts() == ["training:transfer-source", "scratch"]
+    rows = section.locator("table.effect tbody tr")
+    assert rows.count() == 3
+    section.locator("thead button", has_text="Difference").click()
+    shown = section.locator("td[data-key=difference]").evaluate_all("c => c.map(x => Number(x.dataset.value))")
+    assert shown == sorted(shown, reverse=True)
+    assert page.locator("#precisions tbody tr").count() == 3
+    page.locator("section[aria-labelledby=precision] summary").click()
+    assert page.locator("#beside tbody tr").count() == 54
+    assert page.locator("#beside").is_visible()
+    page.locator("#table a[href='#warnings']").first.click()
+    assert page.locator("section[aria-labelledby=warnings] li").count() == 3
+
+
+def test_the_arms_are_drawn_in_the_colours_of_the_page(visit: Open, arms: Path) -> None:
+    page = visit(arms, color_scheme="dark")
+    strokes = page.locator("#arms .wide svg [stroke^=var]").evaluate_all("c => c.map(x => getComputedStyle(x).stroke)")
+    assert len(set(strokes)) == 3, "two arms and the grid"
+    assert all(str(one).startswith("rgb(") for one in strokes)
+    marks = page.locator("section[aria-labelledby=initialisation] .mark")
+    solid = "c => c.map(x => getComputedStyle(x).backgroundColor !== 'rgba(0, 0, 0, 0)')"
+    assert marks.evaluate_all(solid) == [True, False], "the one that is told against is hollow"
+
+
+def test_the_arms_fit_a_phone_and_paper(visit: Open, arms: Path) -> None:
+    page = visit(arms, width=320)
+    for summary in page.locator("summary").all():
+        summary.click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    assert page.locator("#arms .phone").is_visible()
+    page.emulate_media(media="print")
+    for name in ("initialisation", "precision", "seeds", "warnings"):
+        assert page.locator(f"section[aria-labelledby={name}]").is_visible()
+
+
 def test_without_scripts_it_can_still_be_read(visit: Open) -> None:
     page = visit(java_script_enabled=False)
     assert page.locator("#scatter .wide svg").is_visible()
     assert page.locator(ROW).count() == 18
     assert page.locator("button").count() == 0
     assert not page.get_by_text("Choose a column's name").is_visible()
+
+
+def placed(model: str) -> Placed:
+    return Placed(
+        model=model,
+        top1=0.9,
+        top1_low=0.8,
+        top1_high=0.95,
+        sources="images",
+        images=450,
+        seeds=(0,),
+        seeds_sd=None,
+        place_low=1,
+        place_high=1,
+    )
 
 
 def test_hostile_names_do_not_run(visit: Open, tmp_path: Path) -> None:
@@ -246,6 +312,18 @@ def test_hostile_names_do_not_run(visit: Open, tmp_path: Path) -> None:
     operators = tuple(msgspec.structs.replace(one, source=name, operators=(step,)) for one in ranking.operators)
     hostile = msgspec.structs.replace(
         ranking, candidates=rows, failures=failures, operators=operators, run=name, started_at=name
+    )
+    told = Effect(
+        training=name,
+        run=name,
+        models=(),
+        arms=(Arm(init=name, models=(placed(name),)), Arm(init="scratch", models=(placed(name),))),
+        swaps=(),
+        budgets=(),
+        missing=(name,),
+    )
+    hostile = msgspec.structs.replace(
+        hostile, effect=told, candidates=tuple(msgspec.structs.replace(one, warnings=(name,)) for one in rows)
     )
     page = visit(write_reports(hostile, measurements, tmp_path)["html"])
     for summary in page.locator("summary").all():

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from tiny_training import SMALL, tiny_training
 
 from edgeprof import train
 from edgeprof.errors import DataError, TrainError, UsageError
@@ -27,7 +27,10 @@ from edgeprof.train.batches import epoch_batches, updates_per_epoch
 from edgeprof.train.plan import state_file
 from edgeprof.zoo import checkpoint, images, metrics, models
 
-SMALL = "test_resnet"
+
+@pytest.fixture
+def training(tmp_path: Path) -> Training:
+    return tiny_training(tmp_path)
 
 
 class Log(Silent):
@@ -47,26 +50,6 @@ class Log(Silent):
         self.notes.append(text)
 
 
-@pytest.fixture
-def training(tmp_path: Path) -> Training:
-    """Three classes of noise around a grey; 21 images to train, 9 to test."""
-    noise = np.random.default_rng(0)
-    root = tmp_path / "bilder für den Test"
-    for split, count in (("train", 7), ("test", 3)):
-        for label, name in enumerate(("dark", "grey", "light")):
-            (root / split / name).mkdir(parents=True)
-            for number in range(count):
-                pixels = np.clip(noise.normal(60 + 70 * label, 25, (24, 24, 3)), 0, 255).astype(np.uint8)
-                Image.fromarray(pixels).save(root / split / name / f"{number}.png")
-    return Training(
-        name="tiny",
-        models=(SMALL,),
-        data=Data(name="imagefolder", root=str(root)),
-        preprocessing=Preprocessing(image_size=32, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25)),
-        recipe=Recipe(epochs=3, batch_size=8, horizontal_flip=0.5, auto_augment="rand-m5", random_erasing=0.3),
-    )
-
-
 def _with(training: Training, **recipe: Any) -> Training:
     return msgspec.structs.replace(training, recipe=msgspec.structs.replace(training.recipe, **recipe))
 
@@ -76,7 +59,7 @@ def _cell(training: Training, **changes: Any) -> Identity:
 
 
 def _train(store: Path, training: Training, log: Log | None = None, threads: int = 1, **cell: Any) -> Trained:
-    return train.train(Store(store), training, _cell(training, **cell), log or Log(), threads)
+    return train.train(Store(store), training, _cell(training, **cell), log or Log(), train.How(threads=threads))
 
 
 def test_same_seed_twice_is_the_same_checkpoint_and_another_seed_is_not(training: Training, tmp_path: Path) -> None:
@@ -134,7 +117,7 @@ from edgeprof.progress import Silent
 from edgeprof.records import Training, from_json
 from edgeprof.store import Store
 training = from_json(Path(sys.argv[1]).read_bytes(), Training)
-train.train(Store(Path(sys.argv[2])), training, train.cells(training)[0], Silent(), 1)
+train.train(Store(Path(sys.argv[2])), training, train.cells(training)[0], Silent())
 """
 
 
@@ -316,7 +299,7 @@ training = from_json(Path(sys.argv[1]).read_bytes(), Training)
 used = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + (600 << 20),) * 2)
 try:
-    train.train(Store(Path(sys.argv[2])), training, train.cells(training)[0], Silent(), 1)
+    train.train(Store(Path(sys.argv[2])), training, train.cells(training)[0], Silent())
 except TrainError as error:
     sys.exit(0 if 'memory' in error.what and 'batch_size' in (error.hint or '') else f'{error} | {error.hint}')
 sys.exit('it had enough memory')

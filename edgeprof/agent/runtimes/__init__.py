@@ -15,7 +15,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 from .model import Arrays, FallbackError, MissingRuntimeError, Model, ModelError, Shapes, TensorInfo, own_words
 from .onnx import open_onnx
 from .openvino import open_openvino
-from .ran import executed, untold
+from .ran import executed, keeps, untold
 from .tflite import open_tflite
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "import_runtime",
     "installed",
     "installed_version",
+    "keeps",
     "open_model",
     "own_words",
     "untold",

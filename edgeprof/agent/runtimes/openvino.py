@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Dict, List, Optional, Tuple
 
 from .model import Arrays, FallbackError, Model, ModelError, Shapes, TensorInfo, fitted
@@ -16,6 +17,8 @@ _EXECUTED = {"f32": "fp32", "f16": "fp16", "bf16": "bf16"}
 _CHOOSERS = ("AUTO", "MULTI", "HETERO", "BATCH")
 # In the executed graph, nodes that hand over and lay out data.
 _MOVES = ("Input", "Output", "Const", "Reorder")
+# The kernel's name ends in the type that it computes in: brgconv_avx512_f32.
+_KERNEL = re.compile(r"_(f32|f16|bf16|i8|u8|f64)$", re.IGNORECASE)
 
 
 def open_openvino(
@@ -119,8 +122,18 @@ def executed_nodes(compiled: Any) -> List[Tuple[str, str, str]]:
         told = node.get_rt_info()
         # Older bindings give plain strings.
         kind, element = (str(getattr(told[key], "value", told[key])) for key in ("layerType", "runtimePrecision"))
-        found.append((str(node.get_friendly_name()), kind, element))
+        found.append((str(node.get_friendly_name()), kind, _kernel_type(told) or element))
     return found
+
+
+def _kernel_type(told: Any) -> Optional[str]:
+    """What a kernel computes in. `runtimePrecision` may be the type of its weights: f16 in an f32 convolution."""
+    try:
+        name = told["primitiveType"]
+    except Exception:  # not every plugin tells
+        return None
+    found = _KERNEL.search(str(getattr(name, "value", name)))
+    return None if found is None else found.group(1).lower()
 
 
 def _ran(compiled: Any, runs_on: str) -> Dict[str, Any]:

@@ -86,6 +86,15 @@ def executed(asked: str, ran: Optional[Mapping[str, Any]]) -> str:
     return "+".join(sorted(counts, key=lambda one: (-counts[one], one)))
 
 
+def keeps(asked: str, executed: str) -> bool:
+    """Whether a file made for the precision `asked` may be executed in `executed`, a word as `executed` gives it.
+
+    A file in half precision holds weights in fp16. Computing with them in fp32, as processors without such arithmetic
+    must, loses nothing; in bf16 it would.
+    """
+    return executed == asked or (asked == "fp16" and set(executed.split("+")) <= {"fp16", "fp32"})
+
+
 def untold(provider: str, source: str) -> Dict[str, Any]:
     """The fields of `records.Ran` where the runtime tells no more than where it runs."""
     return {

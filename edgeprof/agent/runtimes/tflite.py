@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
 
-from .model import Arrays, FallbackError, Model, Shapes, TensorInfo, fitted
-from .ran import precisions, untold, word
+from .model import Arrays, FallbackError, Model, ModelError, Shapes, TensorInfo, fitted
+from .ran import multiplies, precisions, untold, word
 
 XNNPACK = "XNNPACK"
 NO_DELEGATE = "none"
@@ -68,7 +68,7 @@ def new_interpreter(
 
     Raises:
         FallbackError: no such delegate is known, or it takes nothing of the file.
-        ModelError: a shape does not fit.
+        ModelError: a shape does not fit, or the runtime is known to compute such a file wrongly.
     """
     options: Dict[str, Any] = {}
     if provider == NO_DELEGATE:
@@ -83,6 +83,9 @@ def new_interpreter(
         if shape is not None and shape != tuple(detail["shape"]):
             interpreter.resize_tensor_input(detail["index"], shape)
     interpreter.allocate_tensors()
+    if str(interpreters.__name__).startswith("tflite_runtime") and quantizes_itself(interpreter):
+        text = "tflite-runtime %s gives wrong outputs for dynamic-int8 files without an error; use ai-edge-litert"
+        raise ModelError(text % version)
     if provider == XNNPACK and _delegate(interpreter) == BUILT_IN and not allow_fallback:
         raise FallbackError("XNNPACK takes no operator of this file; it would run on the built-in kernels")
     return interpreter
@@ -125,6 +128,19 @@ def node_precision(node: Node, types: Mapping[int, str]) -> Optional[str]:
     told = [word(types.get(int(tensor), "")) for tensor in node["inputs"]]
     found = [one for one in told if one is not None]
     return next((one for one in ("int16", "int8", "int4") if one in found), found[0] if found else None)
+
+
+def quantizes_itself(interpreter: Any) -> bool:
+    """Whether the file is dynamically quantized: weights in 8 bits multiply data in floats."""
+    try:
+        nodes, types = interpreter._get_ops_details(), tensor_types(interpreter)
+    except Exception:  # private calls
+        return False
+    for node in originals(nodes):
+        told = [word(types.get(int(tensor), "")) for tensor in node["inputs"]]
+        if multiplies(str(node["op_name"])) and told[:1] == ["fp32"] and "int8" in told:
+            return True
+    return False
 
 
 def tensor_types(interpreter: Any) -> Dict[int, str]:

@@ -14,10 +14,13 @@ from edgeprof.target.protocol.calls import (
     CellPlan,
     Clean,
     End,
+    Evaluate,
+    Forget,
     Hello,
     Inspect,
     Look,
     Measure,
+    Part,
     Profile,
     Release,
     Sites,
@@ -30,6 +33,7 @@ from edgeprof.target.protocol.events import (
     Cleaned,
     Done,
     ErrorClass,
+    Evaluated,
     Event,
     Facts,
     Failed,
@@ -50,7 +54,7 @@ from edgeprof.target.protocol.events import (
     Unpacked,
 )
 
-PROTOCOL = 3
+PROTOCOL = 4
 
 __all__ = [
     "PROTOCOL",
@@ -65,9 +69,12 @@ __all__ = [
     "Done",
     "End",
     "ErrorClass",
+    "Evaluate",
+    "Evaluated",
     "Event",
     "Facts",
     "Failed",
+    "Forget",
     "Hello",
     "HelloBack",
     "Holder",
@@ -77,6 +84,7 @@ __all__ = [
     "Measure",
     "Measured",
     "Misunderstood",
+    "Part",
     "Profile",
     "Profiled",
     "Providers",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from edgeprof.records import Method, Record
@@ -83,6 +85,28 @@ class Profile(Record, tag_field="call", tag="operators"):
     allow_fallback: bool = False
 
 
+class Part(Record):
+    """Some test images."""
+
+    part: int
+    images: str
+    """Path on the device of an .npy, uint8 [n, S, S, 3]: resized and cropped, not normalised."""
+
+
+class Evaluate(Record, tag_field="call", tag="evaluate"):
+    """What does a cell say about these images? A pass of its own."""
+
+    job: str
+    cell: CellPlan
+    layout: Literal["NCHW", "NHWC"]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    parts: tuple[Part, ...]
+    timeout_s: float
+    """For each part."""
+    allow_fallback: bool = False
+
+
 class Inspect(Record, tag_field="call", tag="inspect"):
     """What does this file take and give?"""
 
@@ -151,6 +175,12 @@ class StartSession(Record, tag_field="call", tag="start"):
     """What to set for its time, `governor` and `nvpmodel`."""
 
 
+class Forget(Record, tag_field="call", tag="forget"):
+    """Remove these files that were pushed."""
+
+    shas: tuple[str, ...]
+
+
 class Clean(Record, tag_field="call", tag="clean"):
     """Remove what has not been used for so long."""
 
@@ -158,5 +188,5 @@ class Clean(Record, tag_field="call", tag="clean"):
     everything: bool = False
 
 
-Call = Hello | AskFacts | AskProviders | Inspect | Measure | Profile | End
-BoardCall = Take | Release | AskSites | Unpack | Look | StartSession | Clean
+Call = Hello | AskFacts | AskProviders | Inspect | Measure | Profile | Evaluate | End
+BoardCall = Take | Release | AskSites | Unpack | Look | StartSession | Forget | Clean

@@ -83,6 +83,22 @@ class Profiled(Record, tag_field="event", tag="operators"):
     operators: tuple[Operator, ...]
 
 
+class Evaluated(Record, tag_field="event", tag="evaluated"):
+    """What a cell says about a part of the test images; the fields mean what they mean in `records.Verified`."""
+
+    job: str
+    part: int
+    images: int
+    classes: int
+    logits: str
+    """float32 [images, classes], little-endian, in base64: every bit counts, and NaN is no JSON."""
+    elapsed_ns: int
+    runs_on: str
+    precision_executed: str
+    threads_used: int
+    runtime: str
+
+
 class Failed(Record, tag_field="event", tag="failed"):
     """A round came to no numbers; the cell's other rounds are not tried."""
 
@@ -184,6 +200,7 @@ Event = (
     | Started
     | Measured
     | Profiled
+    | Evaluated
     | Failed
     | Done
     | Misunderstood

@@ -29,6 +29,7 @@ from edgeprof.target.protocol import (
     Cleaned,
     Event,
     Facts,
+    Forget,
     Look,
     Refused,
     Release,
@@ -141,6 +142,13 @@ class SshConnection:
             self._push(new)
             self._pushed |= {sha: f"{self._there().workdir}/blobs/{sha}" for sha in new}
         return {sha: self._pushed[sha] for sha in files}
+
+    def forget(self, shas: Collection[str]) -> None:
+        """See `Connection.forget`."""
+        told = self._ask(Forget(shas=tuple(shas)), UNPACK_S)
+        if not isinstance(told, Cleaned):
+            raise unexpected(told)
+        self._pushed = {sha: path for sha, path in self._pushed.items() if sha not in shas}
 
     def start_agent(self) -> AskChannel:
         """See `Connection.start_agent`. It is the one agent that we talk with anyway."""
