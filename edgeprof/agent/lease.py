@@ -196,6 +196,8 @@ class Lease:
             except OSError as error:
                 if error.errno == errno.ELOOP:
                     raise Refused("damaged", "%s is a symbolic link; remove it: rm %s" % (path, path)) from error
+                if error.errno == errno.ENOENT:
+                    continue  # though another may have made it since
                 if os.path.lexists(path) or error.errno in (errno.ENOSPC, errno.EDQUOT):
                     # Another folder would be another lease.
                     raise refused(error, "cannot open the lease file") from error

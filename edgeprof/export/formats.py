@@ -11,11 +11,12 @@ import msgspec
 
 from edgeprof.errors import ExportError, MissingPackageError
 from edgeprof.export import onnx, openvino, tflite
-from edgeprof.export.calibrate import CalibrationImages
 from edgeprof.records import Exporter, Format, Precision, Trained, options
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from edgeprof.export.calibrate import CalibrationImages
 
 
 class Converter(Protocol):

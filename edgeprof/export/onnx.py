@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeprof.export import onnx_quantize
-from edgeprof.export.calibrate import CalibrationImages
 from edgeprof.records import Exporter, Precision
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from edgeprof.export.calibrate import CalibrationImages
 
 PACKAGES: tuple[str, ...] = ("onnx", "onnxscript", "onnxruntime")
 QUANTIZERS: Mapping[Precision, tuple[str, ...]] = {}

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeprof.export import onnx, openvino_quantize
-from edgeprof.export.calibrate import CalibrationImages
 from edgeprof.records import Exporter, Precision
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from edgeprof.export.calibrate import CalibrationImages
 
 PACKAGES: tuple[str, ...] = ("onnx", "onnxscript", "openvino")
 QUANTIZERS: Mapping[Precision, tuple[str, ...]] = {"int8": ("nncf",)}

@@ -159,11 +159,11 @@ def test_failing_cells_speak_the_converters_words_and_the_others_give_the_same_b
     replace = msgspec.structs.replace
     other = make_trained(store, MODEL, seed=1)
     future = Exporter(name="onnx-opset99", format="onnx", precision="fp32", opset=99)
-    int8 = Exporter(name="tflite-int8", format="tflite", precision="int8")
+    dynamic = Exporter(name="onnx-dynamic", format="onnx", precision="dynamic-int8")
     pairs: list[tuple[Trained, Exporter]] = [
         (trained, FP32["tflite"]),
         (trained, future),
-        (trained, int8),
+        (trained, dynamic),
         (replace(trained, model="test_efficientnet"), FP32["onnx"]),
         (replace(trained, checkpoint_sha="5" * 64), FP32["onnx"]),
         (replace(trained, checkpoint_sha=other.checkpoint_sha), FP32["onnx"]),
@@ -186,7 +186,7 @@ def test_failing_cells_speak_the_converters_words_and_the_others_give_the_same_b
     assert classes == ["ExportError", "ExportError", "TrainError", "TrainError", "ParityError", "ExportError"]
     said = [one.error for one in failures]
     assert "99" in said[0]
-    assert "precision int8 is not possible yet" in said[1]
+    assert "precision dynamic-int8 is not possible for onnx" in said[1]
     assert "do not fit test_efficientnet" in said[2]
     assert "the checkpoint cannot be read" in said[3]
     assert "does not agree with its checkpoint" in said[4]
@@ -202,8 +202,8 @@ def test_failing_cells_speak_the_converters_words_and_the_others_give_the_same_b
 
 
 def test_one_export_raises_what_went_wrong(exported: Exported, store: Store) -> None:
-    with pytest.raises(ExportError, match="precision fp16 is not possible"):
-        export(store, exported.trained, Exporter(name="half", format="onnx", precision="fp16"), Told())
+    with pytest.raises(ExportError, match="precision dynamic-int8 is not possible"):
+        export(store, exported.trained, Exporter(name="odd", format="onnx", precision="dynamic-int8"), Told())
 
 
 def test_a_worker_that_is_killed_is_a_failure_that_says_so(exported: Exported, store: Store) -> None:

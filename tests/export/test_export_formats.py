@@ -144,6 +144,6 @@ def test_a_missing_converter_names_the_extra(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_precision_that_cannot_be_done_is_refused_not_replaced() -> None:
-    with pytest.raises(ExportError, match="precision int8 is not possible yet for tflite") as caught:
-        formats.check(Exporter(name="tflite-int8", format="tflite", precision="int8"))
-    assert caught.value.hint == "possible: fp32"
+    with pytest.raises(ExportError, match="precision dynamic-int8 is not possible for onnx") as caught:
+        formats.check(Exporter(name="odd", format="onnx", precision="dynamic-int8"))
+    assert caught.value.hint == "possible: fp32, fp16, int8"
