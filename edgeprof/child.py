@@ -158,8 +158,12 @@ class Parent:
         self._news.write(to_json(news) + b"\n")
 
     def _listen(self) -> None:
-        for line in sys.stdin.buffer:
-            self._lines.put(line)
+        # Not by sys.stdin: its lock would be held for ever in processes that are forked from here, which close it.
+        rest = b""
+        while data := os.read(0, 1 << 16):
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                self._lines.put(line)
         os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
