@@ -94,9 +94,8 @@ class Watch(threading.Thread):
 
 def test_the_study_in_three_formats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store, where = Store(tmp_path / "store"), data(tmp_path / "images")
-    pairs = [
-        (one, exporter) for one in (trained(store, name, where) for name in models.STUDY) for exporter in FP32.values()
-    ]
+    checkpoints = [trained(store, name, where) for name in models.STUDY]
+    pairs = [(one, exporter) for one in checkpoints for exporter in FP32.values()]
     watch = Watch()
     watch.start()
     began = time.monotonic()
@@ -109,9 +108,8 @@ def test_the_study_in_three_formats(tmp_path: Path, capsys: pytest.CaptureFixtur
     with capsys.disabled():
         print(f"\n{len(artifacts)} files of {len(models.STUDY)} models: {took:.0f} s")
         print(f"peak of all workers together: {watch.peak_bytes / 2**30:.2f} GiB; a second time: {second:.1f} s")
-        print(
-            "\n| model | format | s | MB | largest difference, share of the spread | same class |\n|---|---|---|---|---|---|"
-        )
+        print("\n| model | format | s | MB | largest difference, share of the spread | same class |")
+        print("|---|---|---|---|---|---|")
         for one in artifacts:
             assert one.parity is not None
             print(
