@@ -62,6 +62,7 @@ KEYS = {
     "python": ("the tester's, which has all runtimes", sys.executable),
     "provision": ("fetching and sending wheels is tested by tests/target/test_wheels.py and tests/faults", "never"),
     "threads": ("a candidate less, to be quicker", [1]),
+    "exporters": ("tests/export makes a file by each", ["onnx-fp32", "openvino-fp32", "tflite-fp32"]),
 }
 """Keys that a board's file gets here unless it has them -> why, and the value. Its lease is the test's own too."""
 

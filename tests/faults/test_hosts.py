@@ -177,7 +177,8 @@ def test_the_main_job_goes_on_after_a_cut_and_a_kill(done: Done, sshd: Sshd, tmp
     scene = Scene(tmp_path, sshd, root)
     try:
         scene.rounds.stop(1, 4)
-        arguments = ("run", "--device", "board", "--rounds", "3", "--json")
+        forms = [word for name in ("onnx", "openvino", "tflite") for word in ("--exporter", f"{name}-fp32")]
+        arguments = ("run", "--device", "board", "--rounds", "3", "--json", *forms)
         running = scene.begin(*arguments)
         scene.await_round(1)
         scene.server.kill_sessions()
