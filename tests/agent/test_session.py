@@ -200,8 +200,10 @@ def test_killed_it_leaves_no_process_lock_or_lease_and_its_spool_can_be_had(devi
     else:
         follower.say({"call": "hello", "number": 1})
         follower.until("hello")
-    os.kill(device.pid(), signal.SIGKILL)
+    process = device.pid()
+    os.kill(process, signal.SIGKILL)
     assert follower.until("gone")[-1]["why"] == "killed"
+    processes.await_end(process)  # its lock goes a moment before it does
     if measuring:
         processes.await_end(measuring)
     assert session.look(str(device.workdir), "run-1") == {"event": "session", "alive": False, "calls": 1}
