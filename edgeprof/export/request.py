@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from edgeprof.errors import (
-    DataError,
-    EdgeprofError,
-    ExportError,
-    MissingPackageError,
-    RecordError,
-    SuiteError,
-    TrainError,
-    UsageError,
-)
+import msgspec
+
+from edgeprof import child
+from edgeprof.errors import EdgeprofError, ExportError
 from edgeprof.records import Accuracy, Calibration, Exporter, Parity, Record, Tensor, Trained
 
 PREDICTIONS = "predictions.npz"
@@ -49,16 +43,10 @@ class Made(Record):
     warnings: tuple[str, ...] = ()
 
 
-class Fault(Record):
+class Fault(child.Fault):
     """An error on its way between two processes."""
 
-    error_class: str
-    what: str
-    where: str | None = None
-    hint: str | None = None
     parity: Parity | None = None
-    package: str | None = None
-    extra: str | None = None
 
 
 class News(Record):
@@ -70,25 +58,14 @@ class News(Record):
     fault: Fault | None = None
 
 
-_PLAIN = {cls.__name__: cls for cls in (ExportError, DataError, TrainError, RecordError, UsageError, SuiteError)}
-
-
 def to_fault(error: EdgeprofError) -> Fault:
-    """The error as a record; a class that has no business in a worker becomes an ExportError."""
+    """The error as a record."""
     parity = error.parity if isinstance(error, ParityError) else None
-    if isinstance(error, MissingPackageError):
-        return Fault(error_class="MissingPackageError", what=error.what, package=error.package, extra=error.extra)
-    if parity is not None:
-        name = "ParityError"
-    else:
-        name = type(error).__name__ if type(error).__name__ in _PLAIN else "ExportError"
-    return Fault(error_class=name, what=error.what, where=error.where, hint=error.hint, parity=parity)
+    return Fault(**msgspec.structs.asdict(child.to_fault(error)), parity=parity)
 
 
 def from_fault(fault: Fault) -> EdgeprofError:
     """The error that `fault` tells of."""
     if fault.parity is not None:
         return ParityError(fault.what, parity=fault.parity, where=fault.where, hint=fault.hint)
-    if fault.package is not None:
-        return MissingPackageError(fault.package, fault.extra or "export")
-    return _PLAIN.get(fault.error_class, ExportError)(fault.what, where=fault.where, hint=fault.hint)
+    return child.from_fault(fault, ExportError)

@@ -1,34 +1,29 @@
 """The process that makes one cell: `python -m edgeprof.export.worker FD`.
 
-The request stands on the first line of stdin; news go to the file descriptor FD, one JSON record a line. Whatever
-converters print goes to stdout and stderr, which the parent keeps as a log. When stdin ends, the parent has gone, and
-so do we: a conversion of many minutes must not outlive an interrupted run.
+A conversion of many minutes must not outlive an interrupted run: it ends with its parent, see `edgeprof.child`.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
 import traceback
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
+from edgeprof.child import Parent
 from edgeprof.errors import EdgeprofError, RecordError, TrainError
 from edgeprof.export import calibrate, formats, verify
 from edgeprof.export.loss import warnings
 from edgeprof.export.request import PREDICTIONS, SAMPLES, Made, News, Request, to_fault
 from edgeprof.export.words import converting
-from edgeprof.records import from_json, to_json
 from edgeprof.store import Store, writing
 from edgeprof.zoo import checkpoint
 from edgeprof.zoo.torchvision_ops import import_timm, import_torch
 
 
-def make(request: Request, news: BinaryIO) -> Made:
+def make(request: Request, parent: Parent) -> Made:
     """Convert, evaluate and verify; leaves the files, PREDICTIONS and SAMPLES in the request's folder.
 
     Raises:
@@ -40,7 +35,7 @@ def make(request: Request, news: BinaryIO) -> Made:
     trained, exporter, out = request.trained, request.exporter, Path(request.out)
 
     def tell(done: int, total: int) -> None:
-        _send(news, News(done=done, total=total))
+        parent.tell(News(done=done, total=total))
 
     formats.check(exporter)
     try:
@@ -85,32 +80,17 @@ def make(request: Request, news: BinaryIO) -> Made:
 
 def main() -> None:
     """Do what stdin says; ends the process."""
-    descriptor = int(sys.argv[1])
-    os.set_inheritable(descriptor, False)
-    news = os.fdopen(descriptor, "wb", buffering=0)
-    line = sys.stdin.buffer.readline()
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    parent = Parent()
     try:
-        request = from_json(line, Request, where="the worker's stdin")
-        last = News(made=make(request, news))
+        last = News(made=make(parent.request(Request), parent))
     except EdgeprofError as error:
         traceback.print_exc()
         last = News(fault=to_fault(error))
     sys.stdout.flush()
     sys.stderr.flush()
-    _send(news, last)
+    parent.tell(last)
     # The converters' libraries take seconds to end properly, and have nothing left to save.
     os._exit(0)
-
-
-def _send(news: BinaryIO, one: News) -> None:
-    news.write(to_json(one) + b"\n")
-
-
-def _die_with_parent() -> None:
-    while os.read(sys.stdin.fileno(), 4096):
-        pass
-    os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -24,13 +24,13 @@ def estimate(suite: Suite, store: Store, training: Training, progress: Progress,
     from edgeprof.zoo import models
 
     grid = _grid(suite, store, training)
-    names = {one.cell.identity.model for one in grid if one.epochs is not None}
-    for name in names:
+    timed = {(one.cell.training.name, one.cell.identity.model) for one in grid if one.epochs is not None}
+    for name in {model for _, model in timed}:
         models.check_name(name)
-    if names:
-        progress.start("time", len(names))
+    if timed:
+        progress.start("time", len(timed))
     found = stage.estimate(store, grid, progress, how or stage.How())
-    if names:
+    if timed:
         progress.finish("time")
     return found
 

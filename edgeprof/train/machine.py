@@ -168,8 +168,13 @@ class Machine:
         return list(gather_object(items))
 
     def release(self) -> None:
-        """Leave the process group."""
-        self._accelerator.end_training()
+        """Let go of the machine. The group of several processes lasts as long as they do, for all that they train.
+
+        Left while one of gloo's threads still drops its tensors, for which it waits for Python's lock, a group may
+        never end: its destructor holds that lock and waits for the thread.
+        """
+        if self.processes == 1:
+            self._accelerator.end_training()
 
 
 @contextmanager

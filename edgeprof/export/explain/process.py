@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,7 +77,7 @@ def made_again(store: Store, trained: Trained, exporter: Exporter) -> Iterator[d
     Raises:
         EdgeprofError: as exporting it.
     """
-    anyhow = msgspec.structs.replace(exporter, max_abs_diff=None, min_top1_agreement=None)
+    anyhow = msgspec.structs.replace(exporter, max_abs_diff=sys.float_info.max, min_top1_agreement=0.0)
     logs = store.root / "logs"
     with writing(store.root):
         logs.mkdir(exist_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from conftest import edgeprof
 from seeded_faults import EDITS, onnx_with
@@ -12,9 +13,11 @@ from seeded_fixture import Seeded
 
 from edgeprof import pipeline
 from edgeprof.export import export_all
+from edgeprof.export.explain.process import made_again
 from edgeprof.pipeline.explain import explain_exported
 from edgeprof.progress import Silent
 from edgeprof.records import Exporter
+from edgeprof.zoo import checkpoint
 
 
 def test_a_verdict_comes_first_and_json_is_one_document(seeded: Seeded, tmp_path: Path) -> None:
@@ -48,6 +51,19 @@ def test_bad_input_is_told_in_words(seeded: Seeded, tmp_path: Path) -> None:
     ):
         told = edgeprof("export", *words, cwd=suite, code=code)
         assert said in told.stderr, told.stderr
+
+
+@pytest.mark.slow
+def test_a_file_that_fails_the_usual_parity_can_be_made_again(seeded: Seeded) -> None:
+    """Not only one that an exporter's own limit was too strict for."""
+    labels, logits = checkpoint.read_predictions(seeded.store.blob(seeded.trained.predictions_sha))
+    others = seeded.store.add_bytes(checkpoint.predictions_to_bytes(labels, logits[:, ::-1]))
+    wrong = msgspec.structs.replace(seeded.trained, predictions_sha=others)
+    plain = Exporter(name="onnx-nhwc", format="onnx", precision="fp32", layout="NHWC")
+    _, failures = export_all(seeded.store, [(wrong, plain)], Silent())
+    assert [one.error_class for one in failures] == ["ParityError"]
+    with made_again(seeded.store, wrong, plain) as files:
+        assert {name: path.is_file() for name, path in files.items()} == {"model.onnx": True}
 
 
 @pytest.mark.slow
