@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import random
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -90,10 +92,23 @@ def loaded(images: Any, batches: Sequence[Sequence[int]], workers: int, pinned: 
     loader = import_torch().utils.data.DataLoader(
         images, batch_sampler=batches, num_workers=workers, pin_memory=pinned, collate_fn=_collate
     )
-    for batch, labels in loader:
+    batches_of = iter(loader)
+    if workers:
+        _no_signal_of_ended_workers()
+    for batch, labels in batches_of:
         if isinstance(batch, DataError):
             raise batch
         yield batch, labels
+
+
+def _no_signal_of_ended_workers() -> None:
+    """Take back the handler by which torch learns at once that a worker has ended; it looks for that itself as well.
+
+    Some hypervisors end a process to which a signal is delivered while it computes with AMX, and each worker's end
+    would be such a signal.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def _collate(items: list[tuple[Any, int]]) -> tuple[Any, Any]:
