@@ -56,6 +56,8 @@ HOMES: dict[str, set[str]] = {
     "paramiko": {"target"},
     "jinja2": {"report"},
     "vl_convert": {"report"},
+    "pandas": {"frames"},
+    "pyarrow": {"report"},
     "typer": {"cli"},
     "rich": {"cli"},
 }
@@ -110,7 +112,8 @@ def test_light_commands_load_nothing_heavy(arguments: list[str]) -> None:
         "import sys\nfrom edgeprof.cli import main\n"
         f"sys.argv = ['edgeprof', *{arguments!r}]\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "heavy = {'torch','timm','onnx','onnxruntime','openvino','paramiko','scipy','numpy','jinja2','vl_convert'}\n"
+        "heavy = {'torch','timm','onnx','onnxruntime','openvino','paramiko','scipy','numpy','jinja2','vl_convert',"
+        "'pandas','pyarrow'}\n"
         "print('HEAVY', sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
