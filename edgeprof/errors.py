@@ -7,6 +7,7 @@ An error says *what* happened, *where* (file, key, cell or device) and a *hint*:
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 EXIT_OK = 0
@@ -135,3 +136,18 @@ def nearest(name: str, known: Iterable[str]) -> str:
         return ""
     shown = ", ".join(names[:12])
     return f"known: {shown}" + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+
+
+def of_the_system(error: OSError) -> EdgeprofError | None:
+    """The system's fault as one of ours, where it is the user's or the disk's; None: it is a bug."""
+    where = None if error.filename is None else str(error.filename)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        what = "the disk is full; everything that was finished is kept"
+        return RecordError(what, where=where, hint="free some space and run it again")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        hint = "say where to write with: edgeprof --work DIR"
+        return UsageError(f"not allowed: {error.strerror}", where=where, hint=hint)
+    if where is not None and error.errno in (errno.ENOTDIR, errno.ENOENT, errno.EEXIST, errno.EISDIR):
+        hint = "name another file or folder"
+        return UsageError(f"cannot be used: {error.strerror}", where=where, hint=hint)
+    return None

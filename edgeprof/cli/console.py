@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 import typer
 
-from edgeprof.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, EXIT_RECORD, EXIT_USAGE, EdgeprofError
-from edgeprof.progress import Progress
+from edgeprof.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, EdgeprofError, of_the_system
+from edgeprof.progress import Clock, Lines, Progress
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -146,18 +146,12 @@ def _tell_os_error(error: OSError, as_json: bool) -> int:
     if error.errno == errno.EPIPE:
         _drop_stdout()
         return EXIT_OK
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        if error.filename is None:
-            _drop_stdout()
-        what, hint = "the disk is full; everything that was finished is kept", "free some space and run it again"
-        return _tell(what, error.filename, hint, EXIT_RECORD, as_json)
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        hint = "say where to write with: edgeprof --work DIR"
-        return _tell(f"not allowed: {error.strerror}", error.filename, hint, EXIT_USAGE, as_json)
-    if error.filename is not None and error.errno in (errno.ENOTDIR, errno.ENOENT, errno.EEXIST, errno.EISDIR):
-        what = f"cannot be used: {error.strerror}"
-        return _tell(what, str(error.filename), "name another file or folder", EXIT_USAGE, as_json)
-    return _tell_bug(error, as_json)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) and error.filename is None:
+        _drop_stdout()
+    ours = of_the_system(error)
+    if ours is None:
+        return _tell_bug(error, as_json)
+    return _tell(ours.what, ours.where, ours.hint, ours.exit_code, as_json)
 
 
 def _tell_bug(error: Exception, as_json: bool) -> int:
@@ -200,7 +194,7 @@ def progress() -> Iterator[Progress]:
         with _bars() as bars:
             yield LiveProgress(bars)
     else:
-        yield PlainProgress()
+        yield Lines(say, asked_secret)
 
 
 def _bars() -> Bars:
@@ -219,26 +213,6 @@ def _bars() -> Bars:
     )
 
 
-class _Clock:
-    """Time left of a stage, from the pace so far."""
-
-    def __init__(self, total: float) -> None:
-        self.total = total
-        self.done = 0.0
-        self.began = time.monotonic()
-
-    def left(self) -> str:
-        if not 0 < self.done < self.total:
-            return ""
-        seconds = (time.monotonic() - self.began) / self.done * (self.total - self.done)
-        return f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left"
-
-
-def _amount(value: float) -> str:
-    """Never in powers of ten: of images there may be very many."""
-    return f"{value:.0f}" if value >= 1000 else f"{value:.4g}"
-
-
 class LiveProgress:
     """Bars on a terminal. A stage of one of several devices ("pi: profile") takes the place of the device's last."""
 
@@ -246,7 +220,7 @@ class LiveProgress:
 
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
-        self._tasks: dict[str, tuple[TaskID, _Clock]] = {}
+        self._tasks: dict[str, tuple[TaskID, Clock]] = {}
         self._over: dict[str, TaskID] = {}
         self._drawn = 0.0
 
@@ -255,7 +229,7 @@ class LiveProgress:
         if device in self._over:
             self._bars.remove_task(self._over.pop(device))
         task = self._bars.add_task(stage, total=total, detail="", left="")
-        self._tasks[stage] = (task, _Clock(total))
+        self._tasks[stage] = (task, Clock(total))
         self._bars.refresh()
 
     def expect(self, stage: str, left: float) -> None:
@@ -292,48 +266,6 @@ class LiveProgress:
             return asked_secret(prompt)
         finally:
             self._bars.start()
-
-
-class PlainProgress:
-    """Lines for logs: of each stage at most one every few seconds, and its last."""
-
-    EVERY_S = 5.0
-
-    def __init__(self) -> None:
-        self._clocks: dict[str, _Clock] = {}
-        self._last: dict[str, float] = {}
-
-    def start(self, stage: str, total: float) -> None:
-        self._clocks[stage] = _Clock(total)
-        say(f"{stage}: {_amount(total)} to do")
-
-    def expect(self, stage: str, left: float) -> None:
-        clock = self._clocks.get(stage)
-        if clock is not None:
-            clock.total = clock.done + left
-
-    def advance(self, stage: str, done: float = 1.0, detail: str = "") -> None:
-        clock = self._clocks.get(stage)
-        if clock is None:
-            return
-        clock.done += done
-        now = time.monotonic()
-        if now - self._last.get(stage, 0.0) >= self.EVERY_S or clock.done >= clock.total:
-            self._last[stage] = now
-            left = clock.left()
-            come = f"{_amount(clock.done)}/{_amount(clock.total)}" + (f", {left}" if left else "")
-            say(f"{stage}: {come}  {detail}")
-
-    def finish(self, stage: str) -> None:
-        clock = self._clocks.pop(stage, None)
-        if clock:
-            say(f"{stage}: finished in {time.monotonic() - clock.began:.0f} s")
-
-    def note(self, text: str) -> None:
-        say(text)
-
-    def secret(self, prompt: str) -> str | None:
-        return asked_secret(prompt)
 
 
 def _plain(text: str) -> str:

@@ -101,9 +101,6 @@ Cores = Annotated[
     typer.Option(help="Bind to cores: 0,1 or 2-3, or big or little where there are two kinds. Default: device file."),
 ]
 
-QUICK_ROUNDS, QUICK_PRECISION = 5, 0.10
-"""Student's t with 3 rounds would be twice as wide as with 5."""
-
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -181,22 +178,10 @@ def method(
     Raises:
         UsageError: an option means nothing.
     """
-    import msgspec
+    from edgeprof.pipeline.ask import method_of
 
-    from edgeprof.records import Method
-
-    asked = Method(allow_fallback=allow_fallback)
-    if quick:
-        asked = msgspec.structs.replace(
-            asked, precision=QUICK_PRECISION, min_rounds=QUICK_ROUNDS, max_rounds=QUICK_ROUNDS, again=False, block_s=0.1
-        )
-    if rounds is not None:
-        asked = msgspec.structs.replace(asked, min_rounds=rounds, max_rounds=rounds, again=False)
-    if precision is not None:
-        asked = msgspec.structs.replace(asked, precision=share(precision, "--precision"))
-    if cell_time is not None:
-        limit = seconds(cell_time, "--cell-time")
-        if limit <= 0:
-            raise UsageError("--cell-time must be above 0", hint="for example 5s")
-        asked = msgspec.structs.replace(asked, cell_s=limit)
-    return asked
+    within = None if precision is None else share(precision, "--precision")
+    limit = None if cell_time is None else seconds(cell_time, "--cell-time")
+    if limit is not None and limit <= 0:
+        raise UsageError("--cell-time must be above 0", hint="for example 5s")
+    return method_of(quick=quick, rounds=rounds, precision=within, cell_s=limit, allow_fallback=allow_fallback)

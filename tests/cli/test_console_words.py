@@ -6,6 +6,7 @@ import pytest
 
 from edgeprof.cli import console
 from edgeprof.errors import DeviceError
+from edgeprof.progress import Lines
 
 HOSTILE = "pi\x1b]0;owned\x07\x1b[2J\r\u202ename"
 
@@ -17,7 +18,7 @@ def test_errors_and_notes_are_printable(capsys: pytest.CaptureFixture[str]) -> N
 
     with pytest.raises(BaseException):  # noqa: B017, PT011 (typer's own way to exit)
         command()
-    console.PlainProgress().note(HOSTILE)
+    Lines(console.say).note(HOSTILE)
     said = capsys.readouterr().err
     assert "name" in said
     assert all(char.isprintable() or char == "\n" for char in said)
