@@ -162,6 +162,14 @@ class Suite:
             )
         return found
 
+    def models(self) -> dict[str, list[str]]:
+        """The models of all recipes -> the names of the recipes that have them."""
+        found: dict[str, list[str]] = {}
+        for name in self.names("training"):
+            for model in self.training(name).models:
+                found.setdefault(model, []).append(name)
+        return found
+
     def default_training(self) -> str:
         """`demo` if there is one, else the only recipe.
 

@@ -32,9 +32,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "report": BASE | {"stats"},
     "measure": SHARED | {"target", "agent"},
     "pipeline": SHARED | {"train", "zoo", "export", "target", "measure", "rank", "report"},
-    "cli": SHARED | {"pipeline", "rank", "suite_files"},
+    "frames": BASE,
+    "api": SHARED | {"pipeline", "rank", "frames"},
+    "cli": SHARED | {"pipeline", "rank", "suite_files", "api"},
     "__main__": {"cli"},
-    "__init__": set(),
+    "__init__": {"api"},
 }
 # heavy package -> the only parts that may import it
 HOMES: dict[str, set[str]] = {

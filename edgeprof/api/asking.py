@@ -1,0 +1,190 @@
+"""What the methods of the Python API take in common."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypedDict
+
+import msgspec
+
+from edgeprof.errors import UsageError, of_the_system
+from edgeprof.store import Store
+
+if TYPE_CHECKING:
+    from edgeprof.pipeline import Ask
+    from edgeprof.records import Device, Limits, TestImages
+
+FilePath = str | PathLike[str]
+Cores = Sequence[int] | Literal["big", "little"]
+
+
+class Measuring(TypedDict, total=False):
+    """How to measure: keywords of `Suite.run` and `profile`, as the options of the commands of these names."""
+
+    quick: bool
+    """5 short rounds to within 10%: a first look."""
+    rounds: int | None
+    """Exactly so many fresh processes for each candidate, whatever the precision."""
+    precision: float | None
+    """Half width of the median's 95% interval at which a candidate is done, as a share of the median (0.01)."""
+    cell_s: float | None
+    """Most time for one candidate, in seconds."""
+    allow_fallback: bool
+    """Measure also what does not run on the provider asked for, and say so."""
+    per_op: bool
+    """Then, in a pass of its own, the time by operator."""
+    test_images: TestImages
+    """Then run so many test images there (or "all"), in a pass of its own, and compare with the host's outputs."""
+    fresh: bool
+    """Begin a new run even if an unfinished one could go on."""
+    wait_s: float
+    """How long to wait, in seconds, while another edgeprof works in the folder or measures on the device."""
+
+
+class Means(TypedDict, total=False):
+    """On what to train, and how many at once: keywords of `Suite.train`, as the options of `edgeprof train`."""
+
+    threads: int | None
+    jobs: int | None
+    accelerator: Literal["auto", "cpu", "cuda"]
+    mixed_precision: Literal["auto", "no", "bf16", "fp16"]
+    workers: int | None
+
+
+def asked(
+    *,
+    quick: bool = False,
+    rounds: int | None = None,
+    precision: float | None = None,
+    cell_s: float | None = None,
+    allow_fallback: bool = False,
+    per_op: bool = False,
+    test_images: TestImages = None,
+    fresh: bool = False,
+    wait_s: float = 0.0,
+) -> Ask:
+    """`Measuring` as the pipeline takes it.
+
+    Raises:
+        UsageError: a value means nothing.
+    """
+    from edgeprof.pipeline.ask import Ask, method_of
+
+    method = method_of(quick=quick, rounds=rounds, precision=precision, cell_s=cell_s, allow_fallback=allow_fallback)
+    if isinstance(test_images, int) and test_images < 1:
+        raise UsageError(f"test_images must be 1 or more, or 'all', not {test_images}")
+    return Ask(method=method, per_op=per_op, test_images=test_images, fresh=fresh, wait_s=wait_s)
+
+
+def check_profile(
+    files: object, training: object, exporters: object, shapes: object, inputs: object, how: Measuring
+) -> None:
+    """Refuse what means nothing together.
+
+    Raises:
+        UsageError: it does.
+    """
+    if isinstance(files, str | PathLike):
+        raise UsageError("files are a list, one file too", hint=f"[{str(files)!r}]")
+    if files is not None and (training or exporters):
+        raise UsageError("--training and --exporter choose among what is exported; leave them out beside files")
+    if (shapes or inputs) and files is None:
+        raise UsageError("--shape and --inputs are for files that are named on the command line")
+    if files is not None and how.get("test_images") is not None:
+        raise UsageError(
+            "--verify-on-device and --accuracy-on-device run the test images of a training; ready files have none",
+            hint="leave the files out to profile what is exported, or compare their outputs with --inputs",
+        )
+    if shapes and inputs:
+        raise UsageError("--inputs gives the shapes as well", hint="leave --shape out")
+
+
+def shapes(given: Mapping[str, Sequence[int]] | Sequence[str]) -> Sequence[str]:
+    """Of the inputs, as the pipeline takes them."""
+    if isinstance(given, Mapping):
+        return [f"{name}={'x'.join(str(dim) for dim in dims)}" for name, dims in given.items()]
+    return given
+
+
+def bound(device: Device, threads: Sequence[int] | None, cores: Cores | None) -> Device:
+    """A device with other threads and cores than its file says; None: as there.
+
+    Raises:
+        UsageError: a number means nothing.
+    """
+    if threads:
+        if min(threads) < 1:
+            raise UsageError(f"threads must be 1 or more, not {min(threads)}")
+        device = msgspec.structs.replace(device, threads=tuple(threads))
+    if cores is not None:
+        device = msgspec.structs.replace(device, cores=cores if isinstance(cores, str) else tuple(cores))
+    return device
+
+
+def limits(
+    budget: str | None,
+    percentile: int,
+    min_top1: float | str | None,
+    max_size: str | int | None,
+    max_memory: str | int | None,
+    maximize: Literal["top1", "throughput"],
+) -> Limits:
+    """What `choose` is asked for, of words with units; a number of bytes is taken as it is.
+
+    Raises:
+        UsageError: a limit means nothing.
+    """
+    from edgeprof import rank
+    from edgeprof.records import Limits
+
+    def in_bytes(given: str | int | None, name: str) -> int | None:
+        return rank.parse_bytes(f"{given}B" if isinstance(given, int) else given, name) if given is not None else None
+
+    return Limits(
+        budget_ms=None if budget is None else rank.parse_budget(budget),
+        percentile=percentile,
+        min_top1=None if min_top1 is None else rank.parse_share(str(min_top1), "least top-1"),
+        max_size_bytes=in_bytes(max_size, "largest file"),
+        max_memory_bytes=in_bytes(max_memory, "most memory"),
+        maximize=maximize,
+    )
+
+
+@contextlib.contextmanager
+def ours() -> Iterator[None]:
+    """Within it all errors are edgeprof's own, the system's faults too; what is left is a bug."""
+    try:
+        yield
+    except OSError as error:
+        told = of_the_system(error)
+        if told is None:
+            raise
+        raise told from error
+
+
+@contextlib.contextmanager
+def reading(root: Path) -> Iterator[Store]:
+    """The store, for reading alone.
+
+    Raises:
+        UsageError: nothing has been made there.
+    """
+    with ours(), contextlib.closing(Store(root, read_only=True)) as store:
+        yield store
+
+
+@contextlib.contextmanager
+def writing(root: Path, what: str | None = None, wait_s: float = 0.0) -> Iterator[Store]:
+    """The store, made if missing; with `what` held against others, who are told it.
+
+    Raises:
+        UsageError: the folder cannot be written.
+        DeviceBusyError: somebody else holds it and did not let go within `wait_s`.
+    """
+    with ours(), contextlib.closing(Store(root)) as store, contextlib.ExitStack() as stack:
+        if what is not None:
+            stack.enter_context(store.lock(what, wait_s))
+        yield store

@@ -1,0 +1,265 @@
+"""What the Python API gives back: records, and the same as data frames."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from edgeprof.api import asking
+from edgeprof.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from edgeprof.frames import DataFrame
+    from edgeprof.pipeline import Outcome
+    from edgeprof.pipeline.fleet import FleetOutcome
+    from edgeprof.records import (
+        Artifact,
+        Choice,
+        DeviceFacts,
+        Exporter,
+        Failure,
+        FleetChoice,
+        Measurement,
+        Ranking,
+        Trained,
+    )
+
+Maximize = Literal["top1", "throughput"]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One run on one device: its ranking, and everything that can be computed of its raw samples.
+
+    Nothing here measures; what is read from the store is read when it is asked for.
+    """
+
+    outcome: Outcome
+    root: Path
+    """The store's folder."""
+
+    @property
+    def name(self) -> str:
+        """The run's, as `Suite.load_run` takes it."""
+        return self.outcome.run.run
+
+    @property
+    def device(self) -> str:
+        """Where it was measured, by name."""
+        return self.outcome.run.device
+
+    @property
+    def facts(self) -> DeviceFacts | None:
+        """What the device was when it was measured."""
+        return self.outcome.run.facts
+
+    @property
+    def ranking(self) -> Ranking:
+        """What `edgeprof rank --json` prints, as a record."""
+        return self.outcome.ranking
+
+    @property
+    def failed(self) -> tuple[Failure, ...]:
+        """What did not come to a number."""
+        return self.ranking.failures
+
+    @property
+    def measurements(self) -> tuple[Measurement, ...]:
+        """The raw samples behind the ranking, with what was read of the device beside them."""
+        # Of several devices at once they are not kept in memory.
+        if self.outcome.measurements or not self.ranking.candidates:
+            return self.outcome.measurements
+        return self._again().measurements
+
+    def frame(self) -> DataFrame:
+        """The candidates in the ranking's order, a row each; columns as the keys of `ranking.json`."""
+        from edgeprof import frames
+
+        return frames.candidates(self.ranking)
+
+    def samples(self) -> DataFrame:
+        """Every latency sample that counts, in time order: job, model, exporter, threads, round, attempt, index,
+        latency_ms. Joins with `frame()` by `job`."""
+        from edgeprof import frames
+
+        return frames.samples(self.measurements)
+
+    def failures(self) -> DataFrame:
+        """`failed`, a row each."""
+        from edgeprof import frames
+
+        return frames.failures(self.failed)
+
+    def rank(self, by: str = "latency") -> RunResult:
+        """The same run in another order, recomputed from its raw samples.
+
+        Args:
+            by: as for `edgeprof rank --by`: `latency`, `top1`, `size`, `memory`, ...
+
+        Raises:
+            UsageError: there is no such order.
+        """
+        return dataclasses.replace(self, outcome=self._again(by))
+
+    def choose(
+        self,
+        budget: str | None = None,
+        *,
+        percentile: int = 90,
+        min_top1: float | str | None = None,
+        max_size: str | int | None = None,
+        max_memory: str | int | None = None,
+        maximize: Maximize = "top1",
+    ) -> Choice:
+        """The best candidate that surely keeps to the limits, with its odds; `chosen` is None where none does.
+
+        Args:
+            budget: the latency that must be met, with its unit: "5ms", "800us", "0.2s".
+            percentile: of the latency, for the budget: 50, 90 or 99.
+            min_top1: the least top-1: 0.9 or "90%".
+            max_size, max_memory: with a unit ("10MB", "512kB"), or bytes.
+            maximize: what is best among those that keep to the limits.
+
+        Raises:
+            UsageError: there is no limit, or one that means nothing.
+        """
+        from edgeprof.pipeline import decide
+
+        limits = asking.limits(budget, percentile, min_top1, max_size, max_memory, maximize)
+        outcome = dataclasses.replace(self.outcome, measurements=self.measurements)
+        with asking.reading(self.root) as store:
+            return decide.choose(store, outcome, limits)
+
+    def report(self) -> dict[str, Path]:
+        """Write the report anew: "html", "json", "csv", "markdown", ... -> file.
+
+        Raises:
+            UsageError: the folder cannot be written.
+        """
+        from edgeprof import pipeline
+
+        with asking.writing(self.root) as store:
+            return pipeline.assemble(store, self.outcome.run).files
+
+    def _again(self, by: str | None = None) -> Outcome:
+        from edgeprof import pipeline
+
+        with asking.reading(self.root) as store:
+            return pipeline.assemble(store, self.outcome.run, by or self.ranking.by, write=False)
+
+
+@dataclass(frozen=True)
+class FleetResult:
+    """Several devices, measured at once: those that have a ranking, and those that failed."""
+
+    outcome: FleetOutcome
+    root: Path
+    """The store's folder."""
+
+    @property
+    def runs(self) -> tuple[RunResult, ...]:
+        """Of the devices that have a ranking, in the order asked for."""
+        return tuple(RunResult(one, self.root) for one in self.outcome.outcomes)
+
+    @property
+    def failed(self) -> tuple[Failure, ...]:
+        """Of whole devices: not reached, or lost before their ranking."""
+        return self.outcome.failures
+
+    def __iter__(self) -> Iterator[RunResult]:
+        return iter(self.runs)
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    def __getitem__(self, device: str) -> RunResult:
+        """Raises UsageError: that device has no ranking here."""
+        found = {one.device: one for one in self.runs}
+        if device not in found:
+            raise UsageError(f"there is no ranking of {device!r}", hint=nearest(device, found) or None)
+        return found[device]
+
+    def frame(self) -> DataFrame:
+        """The candidates of all devices, one device after the other; see `RunResult.frame`."""
+        from edgeprof import frames
+
+        return frames.fleet(self.outcome.answer)
+
+    def failures(self) -> DataFrame:
+        """Of whole devices and of single candidates, a row each."""
+        from edgeprof import frames
+
+        return frames.failures([*self.failed, *(failure for one in self.runs for failure in one.failed)])
+
+    def choose(
+        self,
+        budget: str | None = None,
+        *,
+        percentile: int = 90,
+        min_top1: float | str | None = None,
+        max_size: str | int | None = None,
+        max_memory: str | int | None = None,
+        maximize: Maximize = "top1",
+    ) -> FleetChoice:
+        """The best file that keeps to the limits on every device that has a ranking; see `RunResult.choose`.
+
+        Raises:
+            UsageError: no device has a ranking, there is no limit, or one that means nothing.
+        """
+        from edgeprof.pipeline import decide
+
+        if not self.runs:
+            raise UsageError("no device has a ranking to choose from")
+        limits = asking.limits(budget, percentile, min_top1, max_size, max_memory, maximize)
+        outcomes = [dataclasses.replace(one.outcome, measurements=one.measurements) for one in self.runs]
+        with asking.reading(self.root) as store:
+            return decide.choose_for_all(store, outcomes, limits)
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training came to."""
+
+    trained: tuple[Trained, ...]
+    failed: tuple[Failure, ...]
+
+    def frame(self) -> DataFrame:
+        """The checkpoints, a row each."""
+        from edgeprof import frames
+
+        return frames.trained(self.trained)
+
+    def failures(self) -> DataFrame:
+        """`failed`, a row each."""
+        from edgeprof import frames
+
+        return frames.failures(self.failed)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export came to."""
+
+    artifacts: tuple[Artifact, ...]
+    trained: tuple[Trained, ...]
+    """The checkpoints that they were exported from."""
+    exporters: tuple[Exporter, ...]
+    failed: tuple[Failure, ...]
+    """Of training what was missing, and of exporting."""
+    files: tuple[Path, ...] = ()
+    """Written under readable names, where a folder for them was named."""
+
+    def frame(self) -> DataFrame:
+        """The exported files, a row each."""
+        from edgeprof import frames
+
+        return frames.artifacts(self.artifacts)
+
+    def failures(self) -> DataFrame:
+        """`failed`, a row each."""
+        from edgeprof import frames
+
+        return frames.failures(self.failed)

@@ -1,0 +1,467 @@
+"""A suite and its working folder, from Python."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
+
+from edgeprof import suite as suites
+from edgeprof.api import asking
+from edgeprof.api.asking import Cores, FilePath, Means, Measuring
+from edgeprof.api.results import Exported, FleetResult, RunResult, TrainingResult
+from edgeprof.errors import EdgeprofError, UsageError
+from edgeprof.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from edgeprof.frames import DataFrame
+    from edgeprof.pipeline import Ask, Estimate
+    from edgeprof.records import (
+        AccuracyPair,
+        Device,
+        DeviceFacts,
+        Effect,
+        Exporter,
+        Finding,
+        Training,
+    )
+    from edgeprof.store import Store
+
+HERE = "localhost"
+
+
+class Suite:
+    """What edgeprof's commands do, on one suite and one working folder.
+
+    Methods that make or measure something hold the working folder, as the commands do; one works at a time. All errors
+    are `edgeprof.errors.EdgeprofError`, with `what`, `where` and `hint`; what failed of many is in the result instead.
+
+    Args:
+        path: the suite's folder. None: the current folder if it is a suite, else the built-in one.
+        work: where `.edgeprof/` and `reports/runs/` are written. None: the suite's folder, or the current one for the
+            built-in suite.
+
+    Raises:
+        UsageError: `path` is no suite.
+    """
+
+    def __init__(self, path: FilePath | None = None, *, work: FilePath | None = None) -> None:
+        with asking.ours():
+            self._files = suites.Suite.find(None if path is None else Path(path))
+            self._work = (self._files.work if work is None else Path(work)).absolute()
+
+    @classmethod
+    def init(cls, folder: FilePath) -> Suite:
+        """A suite of one's own: copies the built-in one's files into `folder`; files that are there already stay."""
+        with asking.ours():
+            suites.init(Path(folder))
+        return cls(folder)
+
+    def __repr__(self) -> str:
+        return f"Suite({str(self.path)!r}, work={str(self.work)!r})"
+
+    @property
+    def path(self) -> Path:
+        """The suite's folder."""
+        return self._files.root
+
+    @property
+    def work(self) -> Path:
+        """Where `.edgeprof/` and `reports/runs/` lie."""
+        return self._work
+
+    # --- what the suite holds
+
+    def models(self) -> tuple[str, ...]:
+        """The models of all recipes, each once."""
+        return tuple(self._files.models())
+
+    def trainings(self) -> tuple[Training, ...]:
+        """The recipes of `training/`."""
+        return tuple(self._files.training(name) for name in self._files.names("training"))
+
+    def exporters(self) -> tuple[Exporter, ...]:
+        """The deployable forms of `exporters/`."""
+        return tuple(self._files.exporter(name) for name in self._files.names("exporters"))
+
+    def devices(self, names: Sequence[str] | None = None) -> tuple[Device, ...]:
+        """The devices of `devices/`: all, or those named; among the names may be "all" and tags ("tag:arm64").
+
+        Raises:
+            UsageError: there is no such device or tag.
+        """
+        wanted = self._files.names("devices") if names is None else names
+        return tuple(self._files.devices(wanted)) if wanted else ()
+
+    def check(self) -> dict[Path, EdgeprofError | None]:
+        """Every file of the suite -> what is wrong with it, or None."""
+        return dict(self._files.check())
+
+    # --- devices by themselves
+
+    def probe(self, device: str = HERE, *, progress: Progress | None = None) -> DeviceFacts:
+        """What a device is: board, processor, memory, system, clock, heat, runtimes.
+
+        Raises:
+            LinkError, DeviceError: it cannot be reached or asked.
+        """
+        from edgeprof import pipeline
+
+        board = self._files.device(device)
+        with asking.writing(self._root) as store:
+            return pipeline.probe(store, board, progress or Silent())
+
+    def doctor(
+        self, device: str = HERE, *, exporters: Sequence[str] | None = None, progress: Progress | None = None
+    ) -> tuple[Finding, ...]:
+        """What would spoil a measurement on a device as it is now, the worst first.
+
+        Raises:
+            LinkError, DeviceError: it cannot be reached or asked.
+        """
+        from edgeprof import pipeline
+
+        board = self._files.device(device)
+        formats = {one.format for one in pipeline.exporters(self._files, exporters, board)}
+        with asking.writing(self._root) as store:
+            return pipeline.doctor(store, board, formats, progress or Silent())
+
+    # --- making
+
+    def train(
+        self,
+        training: str | None = None,
+        *,
+        wait_s: float = 0.0,
+        progress: Progress | None = None,
+        **means: Unpack[Means],
+    ) -> TrainingResult:
+        """Train the models of a recipe; what is trained already is reused, what was interrupted goes on.
+
+        Args:
+            training: a file of `training/`; None: `demo`, or the only one.
+            means: threads, jobs, accelerator, mixed_precision, workers: as the options of `edgeprof train`.
+
+        Raises:
+            DataError, UsageError, MissingPackageError: nothing of it can be trained.
+        """
+        from edgeprof import pipeline
+
+        recipe = self._recipe(training)
+        how = pipeline.How(**means)
+        with self._working(f"train --training {recipe.name}", wait_s) as store:
+            trained, failures = pipeline.train(self._files, store, recipe, progress or Silent(), how)
+        return TrainingResult(tuple(trained), tuple(failures))
+
+    def estimate(
+        self,
+        training: str | None = None,
+        *,
+        wait_s: float = 0.0,
+        progress: Progress | None = None,
+        **means: Unpack[Means],
+    ) -> Estimate:
+        """How long `train` would take, after timing a few updates of each model."""
+        from edgeprof import pipeline
+
+        recipe = self._recipe(training)
+        how = pipeline.How(**means)
+        with self._working(f"train --training {recipe.name}", wait_s) as store:
+            return pipeline.estimate(self._files, store, recipe, progress or Silent(), how)
+
+    def export(
+        self,
+        training: str | None = None,
+        *,
+        exporters: Sequence[str] | None = None,
+        out: FilePath | None = None,
+        wait_s: float = 0.0,
+        progress: Progress | None = None,
+    ) -> Exported:
+        """Export the checkpoints of a recipe, training what is missing, each file checked against its checkpoint.
+
+        Args:
+            exporters: files of `exporters/`; None: the recipe's, else all.
+            out: a folder to which the files are copied under readable names.
+        """
+        from edgeprof import pipeline
+
+        recipe = self._recipe(training)
+        wanted = pipeline.exporters(self._files, exporters, None, recipe)
+        with self._working(f"export --training {recipe.name}", wait_s) as store:
+            trained, failures = pipeline.train(self._files, store, recipe, progress or Silent())
+            artifacts, more = pipeline.export(store, trained, wanted, progress or Silent())
+            written = pipeline.write_artifacts(store, artifacts, Path(out)) if out is not None else []
+        return Exported(tuple(artifacts), tuple(trained), tuple(wanted), (*failures, *more), tuple(written))
+
+    # --- measuring
+
+    def run(
+        self,
+        device: str = HERE,
+        *,
+        training: str | None = None,
+        exporters: Sequence[str] | None = None,
+        progress: Progress | None = None,
+        **how: Unpack[Measuring],
+    ) -> RunResult:
+        """The main job: train, export, profile on the device, rank. An unfinished run of the same plan goes on.
+
+        Args:
+            device: a file of `devices/`.
+            training: a file of `training/`; None: `demo`, or the only one.
+            exporters: files of `exporters/`; None: the recipe's, else the device's, else all that fit it.
+            progress: is told what is done; `edgeprof.Lines(print)` prints it. None: silent.
+            how: see `edgeprof.api.asking.Measuring`.
+
+        Raises:
+            UsageError, SuiteError: something named does not exist, or a value means nothing.
+            LinkError, DeviceError: the device cannot be reached or asked.
+            DeviceBusyError: somebody else works in this folder or on the device.
+        """
+        from edgeprof import pipeline
+
+        board, ask, told = self._files.device(device), asking.asked(**how), progress or Silent()
+        with self._measuring("run", [board], ask) as store:
+            outcome = pipeline.run(
+                self._files, store, training=training, device=board.name, asked=exporters, ask=ask, progress=told
+            )
+        return RunResult(outcome, self._root)
+
+    def run_fleet(
+        self,
+        devices: Sequence[str],
+        *,
+        training: str | None = None,
+        exporters: Sequence[str] | None = None,
+        progress: Progress | None = None,
+        **how: Unpack[Measuring],
+    ) -> FleetResult:
+        """`run` on several devices at once. One that cannot be reached is a failure beside the others.
+
+        Args:
+            devices: names; also "all", and "tag:arm64" for those with a tag.
+        """
+        from edgeprof.pipeline import fleet
+
+        boards, ask, told = self.devices(devices), asking.asked(**how), progress or Silent()
+        with self._measuring("run", boards, ask) as store:
+            outcome = fleet.run(self._files, store, boards, training=training, asked=exporters, ask=ask, progress=told)
+        return FleetResult(outcome, self._root)
+
+    def profile(
+        self,
+        files: Sequence[FilePath] | None = None,
+        device: str = HERE,
+        *,
+        training: str | None = None,
+        exporters: Sequence[str] | None = None,
+        threads: Sequence[int] | None = None,
+        cores: Cores | None = None,
+        shapes: Mapping[str, Sequence[int]] | Sequence[str] = (),
+        inputs: FilePath | None = None,
+        progress: Progress | None = None,
+        **how: Unpack[Measuring],
+    ) -> RunResult:
+        """Measure ready files, or what is exported already; nothing is trained or exported.
+
+        Args:
+            files: .onnx, .xml (with its .bin) or .tflite; one that cannot be used is a failure. None: what is exported
+                for the training, by these exporters.
+            threads, cores: instead of the device file's.
+            shapes: of inputs whose dimensions are open: {"x": (1, 3, 224, 224)}, or ["x=1x3x224x224"].
+            inputs: an .npz with an array for every input; None: they are made up.
+            others: see `run`.
+
+        Raises:
+            UsageError: a file is missing, none can be used, or what is given does not fit together.
+            others: see `run`.
+        """
+        from edgeprof import pipeline
+
+        asking.check_profile(files, training, exporters, shapes, inputs, how)
+        board = asking.bound(self._files.device(device), threads, cores)
+        ask, told = asking.asked(**how), progress or Silent()
+        with self._measuring("profile", [board], ask) as store:
+            if files is None:
+                outcome = pipeline.profile_exported(
+                    self._files, store, training, board, asked=exporters, ask=ask, progress=told
+                )
+            else:
+                outcome = pipeline.profile_files(
+                    store,
+                    [Path(one) for one in files],
+                    board,
+                    shapes=asking.shapes(shapes),
+                    inputs=None if inputs is None else Path(inputs),
+                    ask=ask,
+                    progress=told,
+                )
+        return RunResult(outcome, self._root)
+
+    def profile_fleet(
+        self,
+        files: Sequence[FilePath] | None,
+        devices: Sequence[str],
+        *,
+        training: str | None = None,
+        exporters: Sequence[str] | None = None,
+        threads: Sequence[int] | None = None,
+        cores: Cores | None = None,
+        shapes: Mapping[str, Sequence[int]] | Sequence[str] = (),
+        inputs: FilePath | None = None,
+        progress: Progress | None = None,
+        **how: Unpack[Measuring],
+    ) -> FleetResult:
+        """`profile` on several devices at once; see `run_fleet`."""
+        from edgeprof.pipeline import fleet
+
+        asking.check_profile(files, training, exporters, shapes, inputs, how)
+        boards = [asking.bound(one, threads, cores) for one in self.devices(devices)]
+        ask, told = asking.asked(**how), progress or Silent()
+        with self._measuring("profile", boards, ask) as store:
+            if files is None:
+                outcome = fleet.profile_exported(
+                    self._files, store, training, boards, asked=exporters, ask=ask, progress=told
+                )
+            else:
+                outcome = fleet.profile_files(
+                    store,
+                    [Path(one) for one in files],
+                    boards,
+                    shapes=asking.shapes(shapes),
+                    inputs=None if inputs is None else Path(inputs),
+                    ask=ask,
+                    progress=told,
+                )
+        return FleetResult(outcome, self._root)
+
+    # --- what was made and measured
+
+    def latest(self, device: str | None = None) -> RunResult:
+        """The newest finished run (on the device) that measured something, its ranking recomputed from raw samples.
+
+        Raises:
+            UsageError: there is none, or no such device.
+        """
+        return self._read(device, None)
+
+    def load_run(self, name: str) -> RunResult:
+        """The run of that name, its ranking recomputed from its raw samples.
+
+        Raises:
+            UsageError: there is none.
+        """
+        return self._read(None, name)
+
+    def runs(self) -> DataFrame:
+        """All runs in the order they began: run, device, training, started_at, finished, candidates, failures,
+        comparison (the `compare` that they are a part of)."""
+        from edgeprof import frames
+        from edgeprof.records import Failure, Run
+
+        with asking.reading(self._root) as store:
+            found = store.all(Run.KIND, Run)
+            return frames.runs(found, {one.run: store.count(Failure.KIND, one.run) for one in found})
+
+    def trained(self) -> DataFrame:
+        """All checkpoints, a row each."""
+        from edgeprof import frames
+        from edgeprof.records import Trained
+
+        with asking.reading(self._root) as store:
+            return frames.trained(store.all(Trained.KIND, Trained))
+
+    def artifacts(self) -> DataFrame:
+        """All exported and ready files, a row each."""
+        from edgeprof import frames
+        from edgeprof.records import Artifact
+
+        with asking.reading(self._root) as store:
+            return frames.artifacts(store.all(Artifact.KIND, Artifact))
+
+    def accuracy(self, training: str | None = None) -> DataFrame:
+        """How right checkpoints and files are on the test images, with 95% intervals and the drop of each file.
+
+        What is not in it, and why, is told by a warning of Python's.
+
+        Args:
+            training: None: of all trainings.
+        """
+        from edgeprof import frames
+        from edgeprof.pipeline import accuracy
+
+        with asking.reading(self._root) as store:
+            found = accuracy.table(store, training)
+        if found.missing:
+            warnings.warn("not in the table: " + "; ".join(found.missing), stacklevel=2)
+        return frames.accuracy([*found.checkpoints, *found.files])
+
+    def compare_accuracy(self, first: str, second: str, *, training: str | None = None) -> AccuracyPair:
+        """Two checkpoints or files on the same test images.
+
+        Args:
+            first, second: the beginning of a sha256, or parts of a label: "resnet18/scratch/seed 0".
+
+        Raises:
+            UsageError: one is not known or not the only one of its name, or they saw different images.
+        """
+        from edgeprof.pipeline import accuracy
+
+        with asking.reading(self._root) as store:
+            return accuracy.pair(store, first, second, training)
+
+    def effect(
+        self,
+        training: str | None = None,
+        *,
+        device: str | None = None,
+        run: str | None = None,
+        budget: str | None = None,
+    ) -> Effect:
+        """What the initialisation brings; its parts as data frames: `edgeprof.frames.table(effect.models)`.
+
+        Args:
+            training: None: that of the run, else the newest that has several initialisations.
+            device, run: with the latencies of this run; both None: of the newest of the training, if there is one.
+            budget: what is chosen for this latency ("5ms") under each initialisation.
+
+        Raises:
+            UsageError: there is no such run, or nothing to compare.
+        """
+        from edgeprof import pipeline, rank
+
+        budget_ms = None if budget is None else rank.parse_budget(budget)
+        with asking.reading(self._root) as store:
+            return pipeline.effect_of(store, training, device, run, budget_ms)
+
+    # --- where it lies, and who holds it
+
+    @property
+    def _root(self) -> Path:
+        from edgeprof import pipeline
+
+        return pipeline.store_root(self.work)
+
+    def _recipe(self, training: str | None) -> Training:
+        return self._files.training(training or self._files.default_training())
+
+    def _read(self, device: str | None, name: str | None) -> RunResult:
+        from edgeprof import pipeline
+
+        with asking.reading(self._root) as store:
+            try:
+                this = pipeline.find_run(store, device, name)
+            except UsageError:
+                if device is not None:  # one that does not exist is told as such
+                    self._files.device(device)
+                raise
+            return RunResult(pipeline.assemble(store, this, write=False), self._root)
+
+    def _working(self, what: str, wait_s: float) -> AbstractContextManager[Store]:
+        return asking.writing(self._root, f"edgeprof {what}", wait_s)
+
+    def _measuring(self, what: str, boards: Sequence[Device], ask: Ask) -> AbstractContextManager[Store]:
+        return self._working(" ".join([what, *(f"--device {one.name}" for one in boards)]), ask.wait_s)
