@@ -1,0 +1,124 @@
+"""Runs whose facts differ are told apart by closed names; what is not comparable is refused until it is allowed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+import rank_records
+import report_records
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeprof.errors import UsageError
+from edgeprof.rank import comparable
+from edgeprof.records import Method, PowerMode
+from edgeprof.records.compared import Basis
+
+FACTS = msgspec.structs.replace(report_records.FACTS, libc="glibc 2.36", power_mode=PowerMode(id=0, name="MAXN"))
+ONE = Basis(device="pi", facts=FACTS, method=Method(), formats=("onnx", "tflite"), training="demo", suite_sha="a" * 64)
+
+
+def changed(**facts: Any) -> Basis:
+    return msgspec.structs.replace(ONE, facts=msgspec.structs.replace(FACTS, **facts))
+
+
+def names(other: Basis, allow: frozenset[str] = frozenset()) -> dict[str, bool]:
+    """Name -> whether it is refused."""
+    found = comparable.differences(ONE, other, allow)
+    return {one.name: one in comparable.refused(found) for one in found}
+
+
+def test_two_runs_in_the_same_state_do_not_differ() -> None:
+    assert names(ONE) == {}
+
+
+@pytest.mark.parametrize(
+    ("facts", "name"),
+    [
+        ({"kernel": "6.12"}, "kernel"),
+        ({"governor": "powersave"}, "governor"),
+        ({"governor": None}, "governor"),
+        ({"power_mode": PowerMode(id=1, name="15W")}, "power_mode"),
+        ({"clock_mhz": (600.0, 1800.0)}, "clock"),
+        ({"cpu": "Cortex-A72"}, "cpu"),
+        ({"cores": 2}, "cores"),
+        ({"board": "another"}, "board"),
+        ({"virtual_machine": "kvm"}, "virtual_machine"),
+        ({"runtimes": {**FACTS.runtimes, "onnxruntime": "1.33.0"}}, "runtime:onnxruntime"),
+    ],
+)
+def test_what_moves_latencies_is_refused_by_name_until_it_is_allowed(facts: dict[str, Any], name: str) -> None:
+    other = changed(**facts)
+    assert names(other) == {name: True}
+    assert names(other, comparable.allowed([name])) == {name: False}
+    with pytest.raises(UsageError, match=name) as refusal:
+        comparable.check(comparable.differences(ONE, other))
+    assert f"--allow {name}" in str(refusal.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("other", "name"),
+    [
+        (changed(os="Debian GNU/Linux 13 (trixie)"), "os"),
+        (changed(python="3.12.0"), "python"),
+        (changed(runtimes={**FACTS.runtimes, "openvino": "2027.0"}), "runtime:openvino"),  # no file of that format
+        (msgspec.structs.replace(ONE, method=Method(precision=0.05, max_rounds=60)), "effort"),
+        (msgspec.structs.replace(ONE, suite_sha="b" * 64), "suite"),
+    ],
+)
+def test_what_is_not_known_to_matter_is_only_told(other: Basis, name: str) -> None:
+    assert names(other) == {name: False}
+
+
+def test_another_way_to_take_samples_is_refused_and_another_number_of_them_told() -> None:
+    quick = msgspec.structs.replace(ONE, method=Method(block_s=0.1, min_rounds=5, again=False))
+    assert names(quick) == {"method": True, "effort": False}
+
+
+def test_nothing_known_of_a_device_is_a_difference_even_if_of_both() -> None:
+    nothing = msgspec.structs.replace(ONE, facts=None)
+    assert names(nothing) == {"facts": True}
+    found = comparable.differences(nothing, nothing)
+    assert [one.name for one in comparable.refused(found)] == ["facts"]
+
+
+def test_the_agent_is_told_where_both_know_it() -> None:
+    one, other = (msgspec.structs.replace(ONE, agents=(sha * 64,)) for sha in "ab")
+    assert [one.name for one in comparable.differences(one, other)] == ["agent"]
+    assert comparable.differences(one, ONE) == ()
+
+
+def test_names_to_allow_are_closed_and_the_nearest_is_named() -> None:
+    assert comparable.allowed(["kernel, governor", "runtime"]) == {"kernel", "governor", "runtime"}
+    with pytest.raises(UsageError, match="kernal") as error:
+        comparable.allowed(["kernal"])
+    assert "kernel" in str(error.value.hint)
+    with pytest.raises(UsageError, match="only told"):
+        comparable.allowed(["os"])
+
+
+def test_all_runtimes_are_allowed_at_once() -> None:
+    other = changed(runtimes={"onnxruntime": "2", "ai-edge-litert": "3"})
+    assert names(other)["runtime:onnxruntime"]
+    assert names(other)["runtime:ai-edge-litert"]
+    assert not any(names(other, frozenset({"runtime"})).values())
+
+
+@given(st.lists(st.sampled_from(comparable.names()), unique=True))
+def test_every_name_is_allowed_by_itself_alone(some: list[str]) -> None:
+    other = msgspec.structs.replace(
+        changed(kernel="x", governor="y", libc="z", runtimes={}), device="other", method=Method(block_s=1.0)
+    )
+    refused = {one.name for one in comparable.refused(comparable.differences(ONE, other, frozenset(some)))}
+    all_of_them = {one.name for one in comparable.refused(comparable.differences(ONE, other))}
+    runtimes = {name for name in all_of_them if name.startswith("runtime:")} if "runtime" in some else set()
+    assert refused == all_of_them - set(some) - runtimes
+
+
+def test_the_basis_of_a_run_and_of_its_ranking_are_alike() -> None:
+    ranking, measurements = report_records.study()
+    run, *_ = report_records.records()
+    assert comparable.basis_of(run, measurements) == comparable.basis_of(ranking, measurements)
+    assert comparable.basis(rank_records.RUN).formats == ()
