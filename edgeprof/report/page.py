@@ -15,7 +15,7 @@ import msgspec
 from edgeprof import __version__
 from edgeprof.errors import MissingPackageError
 from edgeprof.records import ADVICE, Candidate, Measurement, Ranking, to_json
-from edgeprof.report import effect, findings, on_device, operators, precision, ran, samples, threads, words
+from edgeprof.report import budget, effect, findings, on_device, operators, precision, ran, samples, threads, words
 from edgeprof.report.drawing import to_svg
 from edgeprof.report.scatter import scatter
 from edgeprof.report.spreads import distributions, time_order
@@ -28,6 +28,10 @@ WIDE, HALF, PHONE = 1040, 480, 350
 COLUMNS_WIDE, COLUMNS_PHONE = 3, 1
 PANELS = 24
 """Most candidates, or files, that have a drawing of their own."""
+SCRIPTS = ("table.js", "points.js", "budget.js", "paper.js")
+"""What the page's one script is made of, in this order."""
+FILTERS = {"format": "Format", "precision": "Precision", "init": "Initialisation"}
+"""What the table of candidates can be filtered by, where there are several kinds of it."""
 
 
 def page(ranking: Ranking, measurements: Sequence[Measurement]) -> str:
@@ -36,18 +40,25 @@ def page(ranking: Ranking, measurements: Sequence[Measurement]) -> str:
     Raises:
         MissingPackageError: jinja2 or vl-convert is not installed.
     """
-    environment = _environment()
-    loader = environment.loader
-    assert loader is not None
-    style, script = (loader.get_source(environment, name)[0] for name in ("report.css", "report.js"))
-    return environment.get_template("report.html").render(
+    return render_page(
+        "report.html",
         advice=ADVICE,
         **_context(ranking, measurements),
         **_drawings(ranking, measurements),
-        style=style,
-        script=script,
-        policy=_policy(style, script),
         data=_script_data(ranking),
+    )
+
+
+def render_page(template: str, **context: Any) -> str:
+    """A page of this template with the style, the script and the policy that all pages have."""
+    environment = _environment()
+    loader = environment.loader
+    assert loader is not None
+    style = loader.get_source(environment, "report.css")[0]
+    parts = "".join(loader.get_source(environment, name)[0] for name in SCRIPTS)
+    script = f"(() => {{\n{parts}}})();\n"
+    return environment.get_template(template).render(
+        **context, style=style, script=script, policy=_policy(style, script)
     )
 
 
@@ -113,11 +124,15 @@ def row_ids(candidates: Sequence[Candidate]) -> dict[str, str]:
 
 def _context(ranking: Ranking, measurements: Sequence[Measurement]) -> dict[str, Any]:
     names = words.Names(ranking.candidates)
+    ids = row_ids(ranking.candidates)
     return {
+        "budget": budget.budgets([ranking], [ids]),
+        "budget_devices": budget.devices([ranking]),
+        "filters": msgspec.json.encode(FILTERS).decode(),
         "ranking": ranking,
         "version": __version__,
         "names": names,
-        "ids": row_ids(ranking.candidates),
+        "ids": ids,
         "headline": findings.headline(ranking),
         "fastest": findings.fastest(ranking),
         "most_accurate": findings.most_accurate(ranking),
@@ -177,7 +192,7 @@ def _drawings(ranking: Ranking, measurements: Sequence[Measurement]) -> dict[str
     names = words.Names(ranking.candidates)
     found = samples.by_job(measurements)
     measured = [one for one in ranking.candidates if one.job in found]
-    drawn: dict[str, Any] = {"scatter": None, "scatter_phone": None, "points": []}
+    drawn: dict[str, Any] = {"scatter": None, "scatter_phone": None, "points": [], "domain": None}
     known = [one for one in ranking.candidates if one.top1 is not None]
     if known:
         spec, jobs = scatter(known, names, width=WIDE, height=470)
@@ -187,6 +202,7 @@ def _drawings(ranking: Ranking, measurements: Sequence[Measurement]) -> dict[str
             "scatter": to_svg(spec),
             "scatter_phone": to_svg(phone),
             "points": [ids[job] for job in jobs],
+            "domain": spec["usermeta"]["x"],
         }
     drawn |= {"spreads": None, "spreads_phone": None, "panels": None, "panels_phone": None, "panelled": 0}
     if measured:

@@ -59,6 +59,7 @@ def scatter(candidates: Sequence[Candidate], names: Names, *, width: int, height
     layers += [_label(label, x, y) for label in labels]
     spec = specification(width, {"height": height, "layer": layers})
     spec["description"] = f"Accuracy against latency of {len(rows)} candidates; the table below holds the same numbers."
+    spec["usermeta"] = {"x": x_domain}  # the page draws a budget into it
     return spec, [str(row["job"]) for row in rows]
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 from accuracy_records import study as study_of_arms
-from playwright.sync_api import Browser, Page, sync_playwright
+from browsing import Open, chromium, visits
+from playwright.sync_api import Browser, Page
 from report_records import MODELS, study
 
 from edgeprof.pipeline import assemble, store_root
@@ -18,32 +17,13 @@ from edgeprof.records import Arm, Effect, Operator, Placed, Ran
 from edgeprof.report import write_reports
 from edgeprof.store import Store
 
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 ROW = "#table tbody tr"
-
-Open = Callable[..., Page]
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    found = os.environ.get("EDGEPROF_CHROMIUM") or shutil.which("chromium")
-    if not found or not Path(found).exists():
-        pytest.fail(
-            "the report is tested in Chromium, which is not here: apt-get install chromium, or set EDGEPROF_CHROMIUM to"
-            " its executable"
-        )
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
@@ -60,26 +40,8 @@ def arms(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def visit(browser: Browser, report: Path) -> Iterator[Open]:
-    """Opens a page, and checks afterwards that it was quiet: no request but the file itself, nothing on the console."""
-    contexts, faults, requests = [], [], []
-
-    def opened(path: Path = report, width: int = 1280, **options: object) -> Page:
-        context = browser.new_context(viewport={"width": width, "height": 900}, **options)  # type: ignore[arg-type]
-        context.set_default_timeout(20_000)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: faults.append(message.text))
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto(path.as_uri())
-        requests.remove(path.as_uri())
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert faults == []
-    assert requests == []
+    with visits(browser) as opened:
+        yield lambda path=report, **options: opened(path, **options)
 
 
 def column(page: Page, key: str) -> list[str]:

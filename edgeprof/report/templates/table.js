@@ -1,0 +1,101 @@
+"use strict";
+document.documentElement.classList.add("js");
+
+// A form control with its label, as on any page.
+const build = (tag, properties, ...children) => {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+};
+const count = (number, one, many) => `${number} ${number === 1 ? one : many || `${one}s`}`;
+
+// --- sorting: the names of columns become buttons; what is not known stays last in both directions
+const valueOf = (row, column) => {
+  const text = row.cells[column].dataset.value;
+  if (text === undefined || text === "") return null;
+  const number = Number(text);
+  return Number.isNaN(number) ? text : number;
+};
+const alphabet = new Intl.Collator("en", { numeric: true });
+const compare = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : alphabet.compare(String(a), String(b)));
+
+const sortable = (table) => {
+  const status = document.getElementById("sorted");
+  const heads = [...table.tHead.rows[0].cells];
+  const body = table.tBodies[0];
+  const sort = (column) => {
+    const head = heads[column];
+    const now = head.getAttribute("aria-sort");
+    const first = head.dataset.first || "ascending";
+    const next = now === null ? first : now === "ascending" ? "descending" : "ascending";
+    for (const each of heads) each.removeAttribute("aria-sort");
+    head.setAttribute("aria-sort", next);
+    const sign = next === "ascending" ? 1 : -1;
+    const rows = [...body.rows].map((row) => [valueOf(row, column), row]);
+    rows.sort(([a], [b]) => (a === null ? (b === null ? 0 : 1) : b === null ? -1 : sign * compare(a, b)));
+    body.append(...rows.map(([, row]) => row));
+    if (status) status.textContent = `Sorted by ${head.textContent.trim()}, ${next}`;
+  };
+  heads.forEach((head, column) => {
+    const button = build("button", { type: "button" }, ...head.childNodes);
+    button.addEventListener("click", () => sort(column));
+    head.append(button);
+  });
+};
+document.querySelectorAll("table.sortable").forEach(sortable);
+
+// --- filtering the table of candidates: by words, and by what there are several kinds of
+const filterable = (table) => {
+  const rows = [...table.tBodies[0].rows];
+  const controls = build("div", { className: "controls", role: "group" });
+  controls.setAttribute("aria-label", "Which candidates to show");
+  const search = build("input", { type: "search", id: "filter", autocomplete: "off", spellcheck: false });
+  controls.append(build("label", {}, "Filter by words", search));
+  const choices = Object.entries(JSON.parse(table.dataset.filters)).map(([key, label]) => {
+    const kinds = [...new Set(rows.map((row) => row.dataset[key]))].sort(alphabet.compare);
+    const list = build("select", { id: `filter-${key}` }, build("option", { value: "" }, "all"));
+    list.append(...kinds.map((kind, index) => build("option", { value: String(index + 1) }, kind)));
+    if (kinds.length > 1) controls.append(build("label", {}, label, list));
+    return [key, list, kinds];
+  });
+  const ticks = [["doubtful", "trusted only", false], ["front", "front only", true]].map(([name, label, wanted]) => {
+    const tick = build("input", { type: "checkbox", id: `filter-${name}` });
+    const some = rows.filter((row) => row.classList.contains(name)).length;
+    if (some > 0 && some < rows.length) controls.append(build("label", { className: "tick" }, tick, label));
+    return [name, tick, wanted];
+  });
+  const clear = build("button", { type: "button", id: "filter-clear", hidden: true }, "Show all");
+  const told = build("p", { id: "shown", className: "told", role: "status" });
+  controls.append(clear);
+  table.closest(".scroll").before(controls, told);
+
+  const texts = new Map(rows.map((row) => [row, `${row.dataset.words} ${row.id}`.toLowerCase()]));
+  const apply = () => {
+    const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let shown = 0;
+    for (const row of rows) {
+      const fits = words.every((word) => texts.get(row).includes(word))
+        && choices.every(([key, list, kinds]) => !list.value || row.dataset[key] === kinds[Number(list.value) - 1])
+        && ticks.every(([name, tick, wanted]) => !tick.checked || row.classList.contains(name) === wanted);
+      if (row.hidden === fits) row.hidden = !fits;
+      shown += fits ? 1 : 0;
+    }
+    clear.hidden = shown === rows.length;
+    told.textContent = shown === rows.length ? "" : `Shown: ${shown} of ${count(rows.length, "candidate")}.`;
+  };
+  const reset = () => {
+    search.value = "";
+    for (const [, list] of choices) list.value = "";
+    for (const [, tick] of ticks) tick.checked = false;
+    apply();
+  };
+  controls.addEventListener("input", apply);
+  clear.addEventListener("click", () => { reset(); search.focus(); });
+  // A link to a row that is filtered out shows it again.
+  const reveal = () => {
+    const row = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (row && row.hidden && texts.has(row)) { reset(); row.scrollIntoView({ block: "center" }); }
+  };
+  window.addEventListener("hashchange", reveal);
+};
+document.querySelectorAll("table[data-filters]").forEach(filterable);
