@@ -11,6 +11,7 @@ import typer
 from edgeprof import __version__
 
 if TYPE_CHECKING:
+    from edgeprof import api
     from edgeprof.store import Store
     from edgeprof.suite import Suite
 
@@ -36,6 +37,12 @@ class Options:
         from edgeprof.suite import Suite
 
         return Suite.find(self.suite_dir)
+
+    def api(self) -> api.Suite:
+        """The same for Python, which the commands are thin over."""
+        from edgeprof import api
+
+        return api.Suite(self.suite_dir, work=self.work_dir)
 
     def store(self, *, read_only: bool = False) -> Store:
         """The store of the working folder."""
@@ -75,6 +82,7 @@ from edgeprof.cli import measure  # noqa: E402, F401  # isort: skip
 from edgeprof.cli import device  # noqa: E402, F401  # isort: skip
 from edgeprof.cli import compare  # noqa: E402, F401  # isort: skip
 from edgeprof.cli import decide  # noqa: E402, F401  # isort: skip
+from edgeprof.cli import choose  # noqa: E402, F401  # isort: skip
 from edgeprof.cli import training  # noqa: E402, F401  # isort: skip
 from edgeprof.cli import make  # noqa: E402, F401  # isort: skip
 from edgeprof.cli import importing  # noqa: E402, F401  # isort: skip

@@ -12,7 +12,7 @@ import typer
 from edgeprof.cli import console
 from edgeprof.cli.app import Options, app
 from edgeprof.cli.options import AsJson, RunName
-from edgeprof.errors import EXIT_GATE, EXIT_OK, EXIT_RECORD, UsageError, nearest
+from edgeprof.errors import EXIT_OK, EXIT_RECORD, UsageError, nearest
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,13 +26,11 @@ PANEL = "Decide, from what was measured"
 OptionalDevice = Annotated[str | None, typer.Option("--device", "-d", help="Only runs on this device. Default: any.")]
 
 
-class By(StrEnum):
-    """What `edgeprof rank` can order by."""
+def _orders() -> list[str]:
+    """For completion on the command line."""
+    from edgeprof.rank import ORDERS
 
-    latency = "latency"
-    top1 = "top1"
-    size = "size"
-    memory = "memory"
+    return list(ORDERS)
 
 
 LATEST = "latest"
@@ -56,7 +54,14 @@ def rank(
     context: typer.Context,
     device: OptionalDevice = None,
     run: RunName = None,
-    by: Annotated[By, typer.Option(help="What to order by.")] = By.latency,
+    by: Annotated[
+        str,
+        typer.Option(
+            help="What to order by: `latency`, `top1`, `size`, `memory`, or a score of several with their weights:"
+            " `latency=2,top1=1`.",
+            autocompletion=_orders,
+        ),
+    ] = "latency",
     as_json: AsJson = False,
 ) -> None:
     """The ranking of a run, recomputed from its raw samples."""
@@ -65,41 +70,12 @@ def rank(
 
     options: Options = context.obj
     store = options.store(read_only=True)
-    outcome = pipeline.assemble(store, _find(options, store, device, run), by.value, write=False)
+    outcome = pipeline.assemble(store, find(options, store, device, run), by, write=False)
     if as_json:
         console.print_record(outcome.ranking)
     else:
         tables.tell_ranking(outcome.ranking)
         on_device_lines.tell_on_device(outcome.ranking)
-
-
-@app.command(
-    rich_help_panel=PANEL,
-    epilog="Examples: `edgeprof choose --device localhost --budget 5ms`, `edgeprof choose --budget 0.5s --json`",
-)
-@console.reported
-def choose(
-    context: typer.Context,
-    budget: Annotated[str, typer.Option(help="The latency that must be met, with its unit: 5ms, 800us, 0.2s.")],
-    device: OptionalDevice = None,
-    run: RunName = None,
-    as_json: AsJson = False,
-) -> int:
-    """The most accurate candidate whose p90 latency (upper end of its interval) meets a budget; exit 1 if none."""
-    from edgeprof import pipeline
-    from edgeprof import rank as ranking
-    from edgeprof.cli import tables
-
-    options: Options = context.obj
-    budget_ms = ranking.parse_budget(budget)
-    store = options.store(read_only=True)
-    outcome = pipeline.assemble(store, _find(options, store, device, run), write=False)
-    choice = ranking.choose(outcome.ranking, budget_ms)
-    if as_json:
-        console.print_record(choice)
-    else:
-        tables.tell_choice(choice)
-    return EXIT_OK if choice.chosen is not None else EXIT_GATE
 
 
 @app.command(rich_help_panel=PANEL, epilog="Example: `edgeprof report --device localhost`")
@@ -110,7 +86,7 @@ def report(context: typer.Context, device: OptionalDevice = None, run: RunName =
 
     options: Options = context.obj
     store = options.store()
-    outcome = pipeline.assemble(store, _find(options, store, device, run))
+    outcome = pipeline.assemble(store, find(options, store, device, run))
     if as_json:
         files = {name: str(path) for name, path in outcome.files.items()}
         console.print_json({"schema": console.JSON_SCHEMA, "run": outcome.run.run, "files": files})
@@ -235,7 +211,7 @@ def _recompute(store: Store, run: Run, as_json: bool) -> int:
     return EXIT_OK if same else EXIT_RECORD
 
 
-def _find(options: Options, store: Store, device: str | None, run: str | None) -> Run:
+def find(options: Options, store: Store, device: str | None, run: str | None) -> Run:
     """The run to read; a device that does not exist is told as such."""
     from edgeprof import pipeline
 

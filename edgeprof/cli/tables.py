@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edgeprof.cli import console
-from edgeprof.records import ADVICE, Artifact, Candidate, Choice, Cluster, Failure, Ranking, Rejected, Run, Trained
+from edgeprof.records import ADVICE, Artifact, Candidate, Cluster, Failure, Ranking, Rejected, Run, Trained
 
 if TYPE_CHECKING:
     from edgeprof.pipeline import Estimate
@@ -146,6 +146,8 @@ def ranking(result: Ranking, width: int) -> Table:
     return _ranking(result, set())
 
 
+NEAR_FRONT = 0.05
+"""Candidates behind the front are marked where it is at least this probable that they stand on it."""
 _COLUMNS = {"intervals", "sizes", "reason"}
 
 
@@ -179,7 +181,10 @@ def _ranking(result: Ranking, columns: set[str]) -> Table:
 
 def _mark(one: Candidate, reason: bool) -> str:
     if one.trusted:
-        return "front" if one.pareto else ""
+        likely = one.pareto_probability
+        if one.pareto:
+            return "front" if likely is None else f"front {100 * likely:.0f}%"
+        return f"front? {100 * likely:.0f}%" if likely is not None and likely >= NEAR_FRONT else ""
     if not reason or not one.reasons:
         return "untrusted"
     more = f" +{len(one.reasons) - 1}" if len(one.reasons) > 1 else ""
@@ -192,7 +197,7 @@ def _rank(one: Candidate) -> str:
 
 def tell_ranking(result: Ranking) -> None:
     """The ranking on stdout; failures and reasons for distrust on stderr."""
-    several = _several(result.candidates)
+    variants = several(result.candidates)
     if result.candidates:
         out = console.out()
         out.print(ranking(result, out.width))
@@ -203,7 +208,7 @@ def tell_ranking(result: Ranking) -> None:
     for one in result.candidates:
         if not one.trusted:
             twice = " (measured twice)" if one.attempts > 1 else ""
-            console.say(f"not trusted: {who(one, several)}{twice}: {'; '.join(one.reasons)}")
+            console.say(f"not trusted: {who(one, variants)}{twice}: {'; '.join(one.reasons)}")
     for reason in sorted({reason for one in result.candidates for reason in one.reasons} & set(ADVICE)):
         console.say(f"  hint: {reason}: {ADVICE[reason]}")
     tell_failures(result.failures)
@@ -215,7 +220,8 @@ def who(one: Candidate, several: bool) -> str:
     return " / ".join([one.model, *which, one.exporter, threads(one.threads)])
 
 
-def _several(some: Iterable[Candidate | Rejected]) -> bool:
+def several(some: Iterable[Candidate | Rejected]) -> bool:
+    """Whether initialisations or seeds differ, so that they must be told."""
     return len({(one.init, one.seed) for one in some}) > 1
 
 
@@ -225,30 +231,6 @@ def tell_failures(failures: Sequence[Failure]) -> None:
         console.say(f"failed: {one.stage}: {one.identity.label()}: {one.error}")
         if one.hint:
             console.say(f"  hint: {one.hint}")
-
-
-def tell_choice(choice: Choice) -> None:
-    """A choice in sentences on stdout, with a table of what was rejected."""
-    print(choice.reason)
-    picked = [one for one in (choice.chosen, choice.runner_up, choice.nearest_miss) if one is not None]
-    several = _several([*picked, *choice.rejected])
-    for label, one in (
-        ("chosen", choice.chosen),
-        ("runner-up", choice.runner_up),
-        ("nearest miss", choice.nearest_miss),
-    ):
-        if one is not None:
-            p90 = f"p90 {milliseconds(one.p90_ms)} ms (at most {milliseconds(one.p90_high_ms)})"
-            print(f"  {label + ':':<13} {who(one, several)}: top-1 {percent(one.top1)}, {p90}")
-    if choice.rejected:
-        which = ("init", "seed") if several else ()
-        table = new_table(
-            "rejected", *which, "exporter", "threads", "why", right=("seed", "threads"), folded=("init", "why")
-        )
-        for miss in choice.rejected:
-            variant = (escape(miss.init or "-"), "-" if miss.seed is None else str(miss.seed)) if several else ()
-            table.add_row(escape(miss.model), *variant, escape(miss.exporter), str(miss.threads), escape(miss.reason))
-        console.out().print(table)
 
 
 def runs(records: Sequence[Run], failed: Mapping[str, int]) -> Table:

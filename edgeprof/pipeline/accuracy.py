@@ -63,6 +63,17 @@ def scored(store: Store, artifacts: Iterable[Artifact]) -> list[Scored]:
     return found
 
 
+def right(store: Store, artifacts: Iterable[Artifact]) -> dict[str, NDArray[np.bool_]]:
+    """By artifact_sha, whether a file is right on each test image; of those that saw the same images as most did."""
+    groups: dict[bytes, dict[str, NDArray[np.bool_]]] = {}
+    for artifact in artifacts:
+        if artifact.predictions_sha is not None:
+            with contextlib.suppress(EdgeprofError):  # not known, as for a ready file
+                kept = predictions(store, artifact)
+                groups.setdefault(kept.labels, {})[artifact.artifact_sha] = kept.right
+    return max(groups.values(), key=len, default={})
+
+
 def _scored(store: Store, one: Kind) -> Scored:
     kept = predictions(store, one)
     sha, reference, warnings = (

@@ -58,6 +58,7 @@ def assemble(store: Store, this: Run, by: str = "latency", *, write: bool = True
         operators=operators,
         on_device=there,
         scored=accuracy.scored(store, artifacts),
+        right=accuracy.right(store, artifacts),
     )
     ranking = with_effect(store, ranking, artifacts)
     files = report.write_reports(ranking, measurements, runs_root(store) / this.run) if write else {}

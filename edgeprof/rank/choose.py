@@ -1,57 +1,56 @@
-"""Which candidate to ship under a latency budget, and why not the others."""
+"""Which candidate to ship under limits, how sure that is, and why not the others."""
 
 from __future__ import annotations
 
 import math
-import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
 
 from edgeprof.errors import UsageError
-from edgeprof.records import Candidate, Choice, Ranking, Rejected
-
-MS_PER_UNIT = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "μs": 1e-3, "ms": 1.0, "s": 1e3}
-_BUDGET = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|[+-]?(?:nan|infinity|inf))\s*(.*)", re.I)
-EXAMPLE = "write a number and a unit, for example 5ms, 0.02s or 500us"
-
-
-def parse_budget(text: str) -> float:
-    """Milliseconds from "5ms", "20 ms", "0.02s" or "500us".
-
-    Raises:
-        UsageError: no number, no unit or an unknown one, or not a finite time above zero.
-    """
-    match = _BUDGET.fullmatch(text.strip())
-    if match is None:
-        raise UsageError(f"the budget {text!r} is no time", hint=EXAMPLE)
-    number, unit = match[1], match[2].strip()
-    if not unit:
-        raise UsageError(f"the budget {text!r} has no unit", hint=EXAMPLE)
-    scale = MS_PER_UNIT.get(unit) or MS_PER_UNIT.get(unit.lower())
-    if scale is None:
-        raise UsageError(f"the budget {text!r} has the unknown unit {unit!r}", hint=EXAMPLE)
-    budget = float(number) * scale
-    if not (math.isfinite(budget) and budget > 0):
-        raise UsageError(f"the budget {text!r} must be finite and more than zero", hint=EXAMPLE)
-    return budget
+from edgeprof.rank import choice_words as words
+from edgeprof.rank import undecided
+from edgeprof.rank.evidence import NOTHING, PERCENTILES, Evidence, accuracies, belief, latencies_ms
+from edgeprof.rank.latency import Latency, latency
+from edgeprof.rank.limits import EXAMPLE
+from edgeprof.records import Candidate, Choice, Limits, Odds, Ranking, Rejected
 
 
-def choose(ranking: Ranking, budget_ms: float, percentile: int = 90) -> Choice:
-    """The most accurate trusted candidate whose latency percentile meets the budget.
+class Refusal(NamedTuple):
+    """One limit that a candidate does not surely keep to."""
 
-    To meet it, the upper bound of the percentile's 95% interval must be within the budget. Equal top-1 is settled by
-    the lower upper bound, then by the smaller file. Everything else is told why it was not taken.
+    limit: str
+    reason: str
+
+
+def choose(
+    ranking: Ranking, limits: Limits | float, percentile: int | None = None, known: Evidence = NOTHING
+) -> Choice:
+    """The best trusted candidate that surely keeps to the limits.
+
+    To meet the budget, the upper bound of the latency percentile must be within it (of the two-sided 95% interval; at
+    p99 the 99% bound); the other limits are kept by what was measured: top-1, the file's size, the largest resident
+    set. The best is the most accurate, ties settled by the lower upper bound, then by the smaller file; with
+    `maximize` throughput the one of the lowest median. Everything else is told why it was not taken.
+
+    Args:
+        limits: or a budget in ms alone.
+        percentile: of a budget given alone.
+        known: what the probabilities are computed from; without it they are None and nothing is undecided.
 
     Raises:
-        UsageError: the budget is not a finite time above zero, or the percentile has no interval.
+        UsageError: no limit at all, one that means nothing, or a percentile that is not computed.
     """
-    if not (math.isfinite(budget_ms) and budget_ms > 0):
-        raise UsageError(f"the budget {budget_ms!r} ms must be finite and more than zero", hint=EXAMPLE)
-    if percentile != 90:
-        raise UsageError(f"no budget on p{percentile}: only p90 has an interval", hint="use --percentile 90")
-    refusals = {one.job: _refusals(one, budget_ms) for one in ranking.candidates}
-    fit = sorted((one for one in ranking.candidates if not refusals[one.job]), key=preference)
+    asked = limits if isinstance(limits, Limits) else Limits(budget_ms=limits, percentile=percentile or 90)
+    check(asked)
+    candidates = ranking.candidates
+    refusals = {one.job: refused(one, asked) for one in candidates}
+    fit = sorted((one for one in candidates if not refusals[one.job]), key=lambda one: merit(one, asked))
     chosen = fit[0] if fit else None
     runner_up = fit[1] if len(fit) > 1 else None
     taken = {one.job for one in fit[:2]}
+    within = {one.job: _within(one, asked, known) for one in candidates}
     rejected = tuple(
         Rejected(
             job=one.job,
@@ -60,119 +59,147 @@ def choose(ranking: Ranking, budget_ms: float, percentile: int = 90) -> Choice:
             init=one.init,
             seed=one.seed,
             threads=one.threads,
-            reason="; ".join(refusals[one.job]) or _outdone(one, fit[0]),
+            reason="; ".join(each.reason for each in refusals[one.job]) or words.outdone(one, fit[0], asked),
+            limits=tuple(dict.fromkeys(each.limit for each in refusals[one.job])),
+            budget_probability=within[one.job],
         )
-        for one in ranking.candidates
+        for one in candidates
         if one.job not in taken
     )
-    several = len({(one.init, one.seed) for one in ranking.candidates}) > 1
-    miss = None if chosen else min(ranking.candidates, key=_distance, default=None)
+    odds = _odds(candidates, asked, known, within)
+    several = len({(one.init, one.seed) for one in candidates}) > 1
+    miss = None if chosen else min(candidates, key=lambda one: _distance(one, refusals[one.job], asked), default=None)
+    hindered = {job: {each.limit for each in some} for job, some in refusals.items()}
+    why = {job: "; ".join(each.reason for each in some) for job, some in refusals.items()}
     return Choice(
         device=ranking.device,
         run=ranking.run,
-        budget_ms=budget_ms,
-        percentile=percentile,
+        budget_ms=asked.budget_ms,
+        percentile=asked.percentile,
+        limits=asked,
         chosen=chosen,
+        chosen_odds=odds.get(chosen.job) if chosen else None,
         runner_up=runner_up,
+        runner_up_odds=odds.get(runner_up.job) if runner_up else None,
         nearest_miss=miss,
         rejected=rejected,
-        reason=_chosen_because(chosen, runner_up, budget_ms, several)
+        undecided=undecided.question(candidates, asked, known, chosen, within, hindered, several),
+        reason=words.chosen_because(chosen, runner_up, asked, several)
         if chosen
-        else _none_because(ranking, miss, refusals, several),
+        else words.none_because(ranking, miss, why, several, asked),
     )
 
 
-def _refusals(candidate: Candidate, budget_ms: float) -> list[str]:
-    reasons = []
-    if not candidate.trusted:
-        reasons.append("not trusted: " + ("; ".join(candidate.reasons) or "no reason given"))
-    if candidate.p90_high_ms is None:
-        rounds = f"{candidate.rounds} round" + ("s" if candidate.rounds != 1 else "")
-        reasons.append(f"p90 has no upper bound: {candidate.samples} samples in {rounds} say too little about it")
-        if candidate.p90_ms > budget_ms:
-            reasons.append(f"p90 of {_ms(candidate.p90_ms)} is over {_budget(budget_ms)}")
-    elif candidate.p90_high_ms > budget_ms:
-        reasons.append(f"p90 up to {_ms(candidate.p90_high_ms, over=budget_ms)} is over {_budget(budget_ms)}")
-    if candidate.top1 is None:
-        reasons.append("accuracy unknown")
-    return reasons
+def check(limits: Limits) -> None:
+    """Raises UsageError for limits that mean nothing."""
+    budget, percentile = limits.budget_ms, limits.percentile
+    if budget is not None and not (math.isfinite(budget) and budget > 0):
+        raise UsageError(f"the budget {budget!r} ms must be finite and more than zero", hint=EXAMPLE)
+    if percentile not in PERCENTILES:
+        raise UsageError(
+            f"no budget on p{percentile}: it has no interval", hint="use --percentile 50, 90 (the default) or 99"
+        )
+    others = (limits.min_top1, limits.max_size_bytes, limits.max_memory_bytes)
+    if budget is None and limits.maximize == "top1" and others == (None, None, None):
+        raise UsageError("there is nothing to choose by", hint="name a limit, for example --budget 5ms")
+
+
+def refused(one: Candidate, limits: Limits) -> list[Refusal]:
+    """Why it is not taken; empty where it keeps to the limits."""
+    found = []
+    if not one.trusted:
+        found.append(Refusal("trust", "not trusted: " + ("; ".join(one.reasons) or "no reason given")))
+    if limits.budget_ms is not None:
+        found += [Refusal("latency", reason) for reason in words.over_budget(one, latency(one, limits), limits)]
+    if one.top1 is None:
+        if limits.maximize == "top1" or limits.min_top1 is not None:
+            found.append(Refusal("top1", "accuracy unknown"))
+    elif limits.min_top1 is not None and one.top1 < limits.min_top1:
+        found.append(Refusal("top1", f"top-1 of {words.percent(one.top1)} is under {words.percent(limits.min_top1)}"))
+    if limits.max_size_bytes is not None and one.size_bytes > limits.max_size_bytes:
+        over = f"{words.megabytes(one.size_bytes)} is over {words.megabytes(limits.max_size_bytes)}"
+        found.append(Refusal("size", f"its file of {over}"))
+    if limits.max_memory_bytes is not None:
+        if one.peak_rss_bytes is None:
+            found.append(Refusal("memory", "memory was not measured on this device"))
+        elif one.peak_rss_bytes > limits.max_memory_bytes:
+            over = f"{words.megabytes(one.peak_rss_bytes)} is over {words.megabytes(limits.max_memory_bytes)}"
+            found.append(Refusal("memory", f"its memory of {over}"))
+    return found
+
+
+def merit(one: Candidate, limits: Limits) -> tuple[float, float, int, str]:
+    """Of those that keep to the limits, the one with the smallest is taken."""
+    bound = latency(one, limits).high
+    bound = math.inf if bound is None else bound
+    if limits.maximize == "throughput":
+        return (one.median_ms, 0.0 if one.top1 is None else -one.top1, one.size_bytes, one.job)
+    assert one.top1 is not None
+    return (-one.top1, bound, one.size_bytes, one.job)
 
 
 def preference(candidate: Candidate) -> tuple[float, float, int, str]:
-    """Of those that meet the budget, the one with the smallest is taken."""
-    assert candidate.top1 is not None
-    assert candidate.p90_high_ms is not None
-    return (-candidate.top1, candidate.p90_high_ms, candidate.size_bytes, candidate.job)
+    """`merit` under a budget on p90."""
+    return merit(candidate, Limits())
 
 
-def _distance(candidate: Candidate) -> tuple[bool, bool, bool, float, str]:
-    """Nearest first: what only latency keeps from being taken comes before what lacks trust, interval or accuracy."""
-    bound = candidate.p90_ms if candidate.p90_high_ms is None else candidate.p90_high_ms
-    return (not candidate.trusted, candidate.p90_high_ms is None, candidate.top1 is None, bound, candidate.job)
-
-
-def _outdone(candidate: Candidate, chosen: Candidate) -> str:
-    if candidate.top1 == chosen.top1:
-        if candidate.p90_high_ms == chosen.p90_high_ms:
-            return "meets the budget; same top-1 and latency, but the file is not smaller"
-        return f"meets the budget; same top-1, but slower: p90 up to {_ms(candidate.p90_high_ms)}"
-    return f"meets the budget, but its top-1 of {_percent(candidate.top1)} is below {_percent(chosen.top1)}"
-
-
-def _chosen_because(chosen: Candidate, runner_up: Candidate | None, budget_ms: float, several: bool) -> str:
-    text = (
-        f"{_name(chosen, several)} is the most accurate candidate whose p90, at the upper end of its interval, meets"
-        f" {_budget(budget_ms)}: top-1 {_percent(chosen.top1)}"
-        f" ({_percent(chosen.top1_low)} to {_percent(chosen.top1_high)}),"
-        f" p90 {_ms(chosen.p90_ms)}, at most {_ms(chosen.p90_high_ms)}."
+def _distance(one: Candidate, refusals: Sequence[Refusal], limits: Limits) -> tuple[object, ...]:
+    """Nearest first: what only one measured limit keeps out comes before what lacks trust, interval or accuracy."""
+    its: Latency = latency(one, limits)
+    kinds = {each.limit for each in refusals}
+    return (
+        not one.trusted,
+        limits.budget_ms is not None and its.high is None,
+        one.top1 is None,
+        len(kinds),
+        its.value if its.high is None else its.high,
+        one.job,
     )
-    if runner_up is None:
-        return text + " No other candidate meets it."
-    if runner_up.artifact_sha == chosen.artifact_sha:
-        return text + f" The runner-up is the same file with {_threads(runner_up)}."
-    apart = runner_up.top1_high is not None and chosen.top1_low is not None and runner_up.top1_high < chosen.top1_low
-    text += f" The runner-up is {_name(runner_up, several)} with {_percent(runner_up.top1)}"
-    if runner_up.top1 == chosen.top1:
-        return text + ": equally accurate, but slower or larger."
-    return text + ("." if apart else "; on this many test images the two are not told apart in accuracy.")
 
 
-def _none_because(ranking: Ranking, miss: Candidate | None, refusals: dict[str, list[str]], several: bool) -> str:
-    if miss is None:
-        failed = len(ranking.failures)
-        return "Nothing was measured" + (f": {failed} cell{'s' * (failed != 1)} failed." if failed else ".")
-    nearest = f"Nearest: {_name(miss, several)}: {'; '.join(refusals[miss.job])}."
-    if all(one.top1 is None for one in ranking.candidates):
-        return f"No candidate can be chosen by accuracy: it is not known for any file. {nearest}"
-    return f"No candidate meets the budget at the upper end of its interval. {nearest}"
+def _within(one: Candidate, limits: Limits, known: Evidence) -> float | None:
+    """The probability that it meets the budget."""
+    if limits.budget_ms is None:
+        return None
+    its = belief(known.rounds.get(one.job, ()), limits.percentile)
+    return None if its is None else its.probability_within(limits.budget_ms * 1e6)
 
 
-def _threads(candidate: Candidate) -> str:
-    return f"{candidate.threads} thread" + ("s" if candidate.threads != 1 else "")
+def _odds(
+    candidates: Sequence[Candidate], limits: Limits, known: Evidence, within: Mapping[str, float | None]
+) -> dict[str, Odds]:
+    """Of the trusted candidates of whose spread something is known."""
+    shown = [one for one in candidates if one.trusted and one.job in known.rounds and _sized(one, limits)]
+    if not shown:
+        return {}
+    speed = latencies_ms(shown, known, 50)
+    tail = speed if limits.percentile == 50 else latencies_ms(shown, known, limits.percentile)
+    right = accuracies(shown, known)
+    keeps = ~np.isnan(speed)
+    if limits.budget_ms is not None:
+        keeps &= tail <= limits.budget_ms
+    if limits.min_top1 is not None:
+        keeps &= right >= limits.min_top1
+    goal = -speed if limits.maximize == "throughput" else right
+    goal = np.where(keeps & ~np.isnan(goal), goal, -np.inf)
+    top = goal.max(axis=0)
+    # Equals (one file in several thread counts) are settled as `merit` does: by the latency.
+    leaders = np.where((goal == top) & np.isfinite(top), tail, np.inf)
+    first = np.where(np.isfinite(top), leaders.argmin(axis=0), -1)
+    return {
+        one.job: Odds(
+            budget=within[one.job],
+            min_top1=None if limits.min_top1 is None else float(np.mean(right[row] >= limits.min_top1)),
+            best=float(np.mean(first == row)),
+        )
+        for row, one in enumerate(shown)
+    }
 
 
-def _name(candidate: Candidate, several: bool) -> str:
-    """With initialisation and seed where the ranking has several."""
-    which = [candidate.init, None if candidate.seed is None else f"seed {candidate.seed}"] if several else []
-    variant = f" ({', '.join(part for part in which if part)})" if any(which) else ""
-    return f"{candidate.model}{variant} as {candidate.exporter} with {_threads(candidate)}"
-
-
-def _budget(budget_ms: float) -> str:
-    return f"{budget_ms:.12g} ms"
-
-
-def _ms(value: float | None, over: float | None = None) -> str:
-    """Three significant digits, or as many as it takes to show that it is over the budget."""
-    if value is None:
-        return "unknown"
-    decimals = max(0, 2 - math.floor(math.log10(value))) if value > 0 else 0
-    shown = f"{value:.{decimals}f}"
-    while over is not None and float(shown) <= over < value and decimals < 18:
-        decimals += 1
-        shown = f"{value:.{decimals}f}"
-    return f"{shown} ms"
-
-
-def _percent(share: float | None) -> str:
-    return "unknown" if share is None else f"{100 * share:.1f}%"
+def _sized(one: Candidate, limits: Limits) -> bool:
+    """Whether it keeps to the limits that are known exactly."""
+    if limits.max_size_bytes is not None and one.size_bytes > limits.max_size_bytes:
+        return False
+    return limits.max_memory_bytes is None or (
+        one.peak_rss_bytes is not None and one.peak_rss_bytes <= limits.max_memory_bytes
+    )

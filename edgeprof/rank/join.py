@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from edgeprof.errors import RecordError, UsageError, nearest
+from edgeprof.errors import RecordError
 from edgeprof.rank.bounds import confidence, places
-from edgeprof.rank.orders import ORDERS
-from edgeprof.rank.pareto import front
+from edgeprof.rank.evidence import Evidence
+from edgeprof.rank.orders import Order, order_by
+from edgeprof.rank.pareto import front, probabilities
 from edgeprof.records import (
     AS_IN_FILE,
     Artifact,
@@ -40,25 +42,26 @@ def ranking(
     operators: Sequence[Operators] = (),
     on_device: Sequence[OnDevice] = (),
     scored: Sequence[Scored] = (),
+    right: Mapping[str, NDArray[np.bool_]] | None = None,
 ) -> Ranking:
     """The candidates of one run on one device, best first, with what failed.
 
-    One candidate per measured cell (file x threads). The order is by `by`: "latency" (median), "top1", "size" or
-    "memory" (largest resident set). What shares a rank cannot be told apart by the data, see `bounds.places`; within a
-    rank the better point estimate comes first; what is not trusted comes last.
+    One candidate per measured cell (file x threads). The order is by `by`, see `orders.order_by`. What shares a rank
+    cannot be told apart by the data, see `bounds.places`; within a rank the better point estimate comes first; what is
+    not trusted comes last.
 
     Args:
         failures: what failed before or while measuring; those that `run` holds are added.
         operators: time by operator of some cells; that of the candidates is taken, in their order.
         on_device: what some files computed on test images there, likewise.
         scored: the files whose predictions are kept, with intervals and the drop against their checkpoints.
+        right: by artifact_sha, whether a file is right on each test image, see `evidence.Evidence`.
 
     Raises:
-        UsageError: `by` is no order.
+        UsageError: `by` is no order, or nothing of it was measured.
         RecordError: a measurement is of another run or device, comes twice, or its artifact is missing.
     """
-    if by not in ORDERS:
-        raise UsageError(f"cannot rank by {by!r}", hint=nearest(by, ORDERS))
+    order = order_by(by)
     by_sha: dict[str, list[Artifact]] = {}
     there = {one.job: one for one in on_device}
     scores = {(one.sha, one.identity): one for one in scored}
@@ -79,7 +82,7 @@ def ranking(
             joined.append((_with_device(found, there.get(found.job)), rounds))
         else:
             failed.append(_unusable(measurement, fault))
-    candidates = _place(joined, by)
+    candidates = _place(joined, order, right or {})
     by_operator = {one.job: one for one in operators}
     return Ranking(
         run=run.run,
@@ -249,14 +252,21 @@ def _joined_words(words: Iterable[str]) -> str:
     return " / ".join(dict.fromkeys(words))
 
 
-def _place(joined: Sequence[_Joined], by: str) -> list[Candidate]:
+def _place(joined: Sequence[_Joined], order: Order, right: Mapping[str, NDArray[np.bool_]]) -> list[Candidate]:
     level = confidence(len(joined))
-    quantities = [ORDERS[by](candidate, rounds, level) for candidate, rounds in joined]
-    marks = front([candidate for candidate, _ in joined])
+    quantities = [order(candidate, rounds, level) for candidate, rounds in joined]
+    candidates = [candidate for candidate, _ in joined]
+    known = Evidence(rounds={candidate.job: rounds for candidate, rounds in joined}, right=right)
+    marks = zip(places(quantities), front(candidates), probabilities(candidates, known), strict=True)
     rows = []
-    for (candidate, _), quantity, place, mark in zip(joined, quantities, places(quantities), marks, strict=True):
+    for candidate, quantity, (place, mark, probability) in zip(candidates, quantities, marks, strict=True):
         placed = msgspec.structs.replace(
-            candidate, rank=place.rank, rank_low=place.low, rank_high=place.high, pareto=mark
+            candidate,
+            rank=place.rank,
+            rank_low=place.low,
+            rank_high=place.high,
+            pareto=mark,
+            pareto_probability=probability,
         )
         value = float("inf") if quantity.value is None else quantity.value
         # The name and the job settle what nothing else does, so that the order never depends on the input's.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
+from edgeprof.errors import UsageError, nearest
 from edgeprof.rank.bounds import Quantity
 from edgeprof.records import Candidate, Interval, Round
 from edgeprof.stats.intervals import quantile_interval, wilson
@@ -53,9 +55,79 @@ def _memory(candidate: Candidate, rounds: tuple[Round, ...], level: float) -> Qu
     return _measured(candidate, value, (min(low, value), max(high, value)))
 
 
-ORDERS: dict[str, Callable[[Candidate, tuple[Round, ...], float], Quantity]] = {
+Order = Callable[[Candidate, tuple[Round, ...], float], Quantity]
+ORDERS: dict[str, Order] = {
     "latency": _latency,
     "top1": _top1,
     "size": _size,
     "memory": _memory,
 }
+
+
+def order_by(by: str) -> Order:
+    """The order of a name: "latency" (median), "top1", "size", "memory" (largest resident set) or "energy"; or that of
+    a weighted score, "latency=2,top1=1".
+
+    The score is the weighted product model (Bridgman 1922): the sum of weight x log of each quantity, a cost such as
+    latency with its sign, top-1 against it, so that with equal weights 1% more accuracy outweighs 1% more latency and
+    units do not matter.
+
+    Raises:
+        UsageError: no order of that name, a weight that is no number above zero, or energy, which is not measured.
+    """
+    if "=" in by:
+        return _score(_weights(by))
+    if by == "energy":
+        raise UsageError(
+            "energy was not measured: edgeprof reads no power sensor",
+            hint="rank by latency, memory or size, which stand for part of it, and measure the power with a meter",
+        )
+    if by not in ORDERS:
+        raise UsageError(f"cannot rank by {by!r}", hint=nearest(by, [*ORDERS, "latency=2,top1=1"]))
+    return ORDERS[by]
+
+
+def _weights(text: str) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, number = (each.strip() for each in part.partition("="))
+        if name not in ORDERS:
+            raise UsageError(f"no score by {name!r}", where=text, hint=nearest(name, ORDERS))
+        try:
+            weight = float(number)
+        except ValueError:
+            weight = math.nan
+        if not (math.isfinite(weight) and weight > 0) or name in found:
+            raise UsageError(
+                f"the weight of {name} must be one number above zero, not {number!r}",
+                where=text,
+                hint="for example latency=2,top1=1",
+            )
+        found[name] = weight
+    return found
+
+
+def _score(weights: dict[str, float]) -> Order:
+    def score(candidate: Candidate, rounds: tuple[Round, ...], level: float) -> Quantity:
+        # All parts must hold at once for the sum of their bounds to hold: Bonferroni.
+        each = 1 - (1 - level) / len(weights)
+        value, low, high = 0.0, 0.0, 0.0
+        bounded = True
+        for name, weight in weights.items():
+            part = ORDERS[name](candidate, rounds, each)
+            if part.value is None or not part.value:
+                return Quantity.exact(None, candidate.trusted)
+            value += weight * _log(part.value)
+            if part.low is None or part.high is None or not part.low or not part.high:
+                bounded = False
+            else:
+                low, high = low + weight * _log(part.low), high + weight * _log(part.high)
+        bounds = (min(low, value), max(high, value)) if bounded else (None, None)
+        return _measured(candidate, value, bounds)
+
+    return score
+
+
+def _log(cost: float) -> float:
+    """Of a cost; of a gain, which stands as a negative cost, the negative log."""
+    return math.log(cost) if cost > 0 else -math.log(-cost)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
+from edgeprof.rank.evidence import Evidence, accuracies, latencies_ms
 from edgeprof.records import Candidate
 
 
@@ -26,3 +29,31 @@ def front(candidates: Sequence[Candidate]) -> list[bool]:
             marks[index] = True
             best, latency = -negative, median
     return marks
+
+
+def probabilities(candidates: Sequence[Candidate], known: Evidence) -> list[float | None]:
+    """For each candidate, how probable it is that no other trusted one is both faster and more accurate.
+
+    The share of the draws (`rank.evidence`) in which it stands on the front of (median latency, top-1). None for a
+    candidate that is not trusted, has no accuracy, or too few rounds; such a one keeps no other off the front.
+    """
+    found: list[float | None] = [None] * len(candidates)
+    latency, top1 = latencies_ms(candidates, known, 50), accuracies(candidates, known)
+    usable = [
+        index
+        for index, one in enumerate(candidates)
+        if one.trusted and not (np.isnan(latency[index, 0]) or np.isnan(top1[index, 0]))
+    ]
+    if not usable:
+        return found
+    speed, right = latency[usable].T, top1[usable].T  # [draws, candidates]
+    order = np.lexsort((-right, speed), axis=1)
+    sorted_right = np.take_along_axis(right, order, axis=1)
+    best_before = np.maximum.accumulate(sorted_right, axis=1)
+    on_front = np.ones_like(sorted_right, dtype=bool)
+    on_front[:, 1:] = sorted_right[:, 1:] > best_before[:, :-1]
+    shares = np.zeros(len(usable))
+    np.add.at(shares, order, on_front)
+    for index, share in zip(usable, shares / len(speed), strict=True):
+        found[index] = float(share)
+    return found

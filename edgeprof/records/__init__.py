@@ -5,7 +5,8 @@ Building a record does nothing: no network, no environment, no guess.
 """
 
 from edgeprof.records.base import Record, digest, from_json, to_json
-from edgeprof.records.derived import Candidate, Choice, Fleet, PairResult, PairSide, Ranking, Rejected
+from edgeprof.records.choice import Choice, FleetChoice, Limits, Maximize, Odds, OnDevices, Rejected, Undecided
+from edgeprof.records.derived import Candidate, Fleet, PairResult, PairSide, Ranking
 from edgeprof.records.effect import Arm, BudgetChoice, Effect, ModelEffect, Placed, SeedEffect, Shipped, Swap
 from edgeprof.records.inputs import Data, Device, Exporter, Format, Precision, Preprocessing, Recipe, Training
 from edgeprof.records.made import (
@@ -80,15 +81,20 @@ __all__ = [
     "FileRef",
     "Finding",
     "Fleet",
+    "FleetChoice",
     "Format",
     "Identity",
     "Interval",
+    "Limits",
     "MadeBy",
+    "Maximize",
     "Measurement",
     "Method",
     "ModelEffect",
     "Now",
+    "Odds",
     "OnDevice",
+    "OnDevices",
     "OnSameImages",
     "Operator",
     "Operators",
@@ -122,6 +128,7 @@ __all__ = [
     "TestImages",
     "Trained",
     "Training",
+    "Undecided",
     "Verified",
     "Weights",
     "digest",

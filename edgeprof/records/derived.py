@@ -85,6 +85,8 @@ class Candidate(Record):
     rank_low: int
     rank_high: int
     pareto: bool
+    pareto_probability: float | None = None
+    """That no other trusted one is both faster and more accurate; None where its accuracy or spread is not known."""
     trusted: bool
     reasons: tuple[str, ...]
 
@@ -119,33 +121,6 @@ class Fleet(Record):
     """One for each device that was measured, in the order asked for; with the failures of its candidates."""
     failures: tuple[Failure, ...]
     """Of whole devices: not reached, or lost before their ranking."""
-
-
-class Rejected(Record):
-    """A candidate that was not chosen, and why."""
-
-    job: str
-    model: str
-    exporter: str
-    init: str | None = None
-    seed: int | None = None
-    threads: int
-    reason: str
-
-
-class Choice(Record):
-    """What `edgeprof choose` answers."""
-
-    schema: int = 1
-    device: str
-    run: str
-    budget_ms: float
-    percentile: int
-    chosen: Candidate | None
-    runner_up: Candidate | None
-    nearest_miss: Candidate | None
-    rejected: tuple[Rejected, ...]
-    reason: str
 
 
 class PairSide(Record):

@@ -48,7 +48,7 @@ def pooled_quantile(blocks: Sequence[ArrayLike], quantile: float, confidence: fl
 
     Returns: a bound is None with fewer than 3 rounds, or where the samples do not reach far enough out.
     """
-    pooled, value, effective, width = _behind(blocks, quantile)
+    pooled, value, effective, width = behind(blocks, quantile)
     if len(blocks) < MIN_ROUNDS:
         return Interval(value=value, low=None, high=None)
     # Few rounds know the spread between rounds poorly: Student's t instead of the normal, as an even smaller count.
@@ -66,7 +66,7 @@ def p99(blocks: Sequence[ArrayLike]) -> Tail:
     Args:
         blocks: samples of each round in time order, none empty, at least one round.
     """
-    pooled, value, effective, _ = _behind(blocks, 0.99)
+    pooled, value, effective, _ = behind(blocks, 0.99)
     count = int(effective)
     if count < P99_MIN_EFFECTIVE:
         reason = f"{count} effective samples of {pooled.size}; the 99th percentile takes {P99_MIN_EFFECTIVE}"
@@ -79,10 +79,10 @@ def p99(blocks: Sequence[ArrayLike]) -> Tail:
 
 def effective_behind(blocks: Sequence[ArrayLike], quantile: float) -> float:
     """The independent samples that know the share of samples above the quantile as well as these do."""
-    return _behind(blocks, quantile)[2]
+    return behind(blocks, quantile)[2]
 
 
-def _behind(blocks: Sequence[ArrayLike], quantile: float) -> tuple[NDArray[np.float64], float, float, int]:
+def behind(blocks: Sequence[ArrayLike], quantile: float) -> tuple[NDArray[np.float64], float, float, int]:
     """Sorted pooled samples, their quantile, effective samples behind it, degrees of freedom of that estimate.
 
     What is above the quantile comes in runs (within a process) and more in some rounds than in others. Both make the

@@ -1,0 +1,102 @@
+"""A choice for people, on stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.markup import escape
+
+from edgeprof.cli import console
+from edgeprof.cli.tables import megabytes, milliseconds, new_table, percent, several, who
+from edgeprof.rank.latency import latency
+from edgeprof.records import Candidate, Choice, FleetChoice, Limits, Odds, OnDevices, Undecided
+
+
+def tell(choice: Choice, *, hint: bool = True) -> None:
+    """In sentences, with the odds and a table of what was rejected.
+
+    Args:
+        hint: whether to name `--measure-more` where it helps.
+    """
+    print(choice.reason)
+    picked = [one for one in (choice.chosen, choice.runner_up, choice.nearest_miss) if one is not None]
+    variants = several([*picked, *choice.rejected])
+    for label, one, odds in (
+        ("chosen", choice.chosen, choice.chosen_odds),
+        ("runner-up", choice.runner_up, choice.runner_up_odds),
+        ("nearest miss", choice.nearest_miss, None),
+    ):
+        if one is not None:
+            print(f"  {label + ':':<13} {who(one, variants)}: {_numbers(one, choice.limits)}")
+            if odds is not None:
+                print(f"  {'':<13} {_odds(odds, choice.limits)}")
+    if choice.undecided is not None:
+        _tell_undecided(choice.undecided, hint)
+    if choice.rejected:
+        which = ("init", "seed") if variants else ()
+        table = new_table(
+            "rejected", *which, "exporter", "threads", "why", right=("seed", "threads"), folded=("init", "why")
+        )
+        for miss in choice.rejected:
+            variant = (escape(miss.init or "-"), "-" if miss.seed is None else str(miss.seed)) if variants else ()
+            table.add_row(escape(miss.model), *variant, escape(miss.exporter), str(miss.threads), escape(miss.reason))
+        console.out().print(table)
+
+
+def tell_fleet(found: FleetChoice) -> None:
+    """One file for several devices, and what would be chosen on each alone."""
+    print(found.reason)
+    for label, some in (("chosen", found.chosen), ("runner-up", found.runner_up)):
+        for one in some:
+            _tell_placed(label, one, found.limits)
+    for miss in found.misses:
+        print(f"  missed: {miss}")
+    print("On each alone:")
+    for choice in found.each:
+        best = "none" if choice.chosen is None else who(choice.chosen, several([choice.chosen, *choice.rejected]))
+        print(f"  {choice.device}: {best}")
+        if choice.undecided is not None:
+            print(f"    {choice.undecided.reason}")
+
+
+def _tell_placed(label: str, one: OnDevices, limits: Limits) -> None:
+    odds = "" if one.odds is None else f"; {_odds(one.odds, limits)}"
+    print(f"  {label} on {one.device}: {who(one.candidate, False)}: {_numbers(one.candidate, limits)}{odds}")
+
+
+def _tell_undecided(found: Undecided, hint: bool) -> None:
+    print(found.reason)
+    if hint and found.seconds_more is not None:
+        print("  hint: add --measure-more, which measures just these")
+
+
+def _numbers(one: Candidate, limits: Limits) -> str:
+    its = latency(one, limits)
+    parts = [
+        f"top-1 {percent(one.top1)}",
+        f"{its.name} {milliseconds(its.value)} ms (at most {milliseconds(its.high)})",
+    ]
+    if limits.max_size_bytes is not None:
+        parts.append(f"{megabytes(one.size_bytes)} MB file")
+    if limits.max_memory_bytes is not None:
+        parts.append(f"{megabytes(one.peak_rss_bytes)} MB of memory")
+    return ", ".join(parts)
+
+
+def _odds(odds: Odds, limits: Limits) -> str:
+    parts: Sequence[tuple[str, float | None]] = (
+        ("meets the budget", odds.budget),
+        (f"top-1 of {percent(limits.min_top1)} or more", odds.min_top1),
+        ("is the best", odds.best),
+    )
+    told = [f"{name}: {_probability(value)}" for name, value in parts if value is not None]
+    return "probability that it " + ", ".join(told)
+
+
+def _probability(value: float) -> str:
+    """Never 0 or 100%: what was drawn so often does not tell that."""
+    if value > 0.995:
+        return "over 99%"
+    if value < 0.005:
+        return "under 1%"
+    return f"{100 * value:.0f}%"

@@ -1,0 +1,124 @@
+"""`edgeprof choose`: what to ship under limits, on one device or on several."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from edgeprof.cli import console
+from edgeprof.cli.app import Options, app
+from edgeprof.cli.decide import PANEL, find
+from edgeprof.cli.options import AsJson, DeviceNames, RunName, Wait, seconds
+from edgeprof.errors import EXIT_GATE, EXIT_OK, EXIT_UNTRUSTED, UsageError
+
+
+class Goal(StrEnum):
+    """What is best among those that keep to the limits."""
+
+    top1 = "top1"
+    throughput = "throughput"
+
+
+@app.command(
+    rich_help_panel=PANEL,
+    epilog="Examples: `edgeprof choose --budget 5ms`, `edgeprof choose -d jetson --budget 20ms --percentile 99"
+    " --max-size 10MB`, `edgeprof choose -d pi -d jetson --budget 30ms`, `edgeprof choose --budget 5ms --measure-more`",
+)
+@console.reported
+def choose(
+    context: typer.Context,
+    budget: Annotated[
+        str | None, typer.Option(help="The latency that must be met, with its unit: 5ms, 800us, 0.2s.")
+    ] = None,
+    percentile: Annotated[
+        int, typer.Option(help="Of the latency, for the budget: 50, 90, or 99 where enough was measured.")
+    ] = 90,
+    min_top1: Annotated[str | None, typer.Option(help="The least top-1 accuracy: 0.9 or 90%.")] = None,
+    max_size: Annotated[str | None, typer.Option(help="The largest file, with its unit: 10MB, 512kB.")] = None,
+    max_memory: Annotated[
+        str | None, typer.Option(help="The most memory of the process that runs it, with its unit: 200MB.")
+    ] = None,
+    maximize: Annotated[Goal, typer.Option(help="What is best among those that keep to all limits.")] = Goal.top1,
+    device: DeviceNames = None,
+    run: RunName = None,
+    measure_more: Annotated[
+        bool,
+        typer.Option(
+            "--measure-more",
+            help="Where the data leave the choice open, measure just the candidates in question until they do not.",
+        ),
+    ] = False,
+    time_limit: Annotated[str, typer.Option(help="Most time for --measure-more: 90s, 10m.")] = "10m",
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit 7 where more measuring could still change the choice.")
+    ] = False,
+    wait: Wait = "0",
+    as_json: AsJson = False,
+) -> int:
+    """What to ship: the best candidate that surely keeps to the limits; exit 1 if none does.
+
+    Surely: the upper end of the latency's 95% interval is within the budget. The answer says how probable it is that
+    the choice meets each limit and that it is the best, what was rejected by which limit, and where the data are too
+    thin to decide, how much longer to measure. With several devices: one file that keeps to the limits on all of them.
+    """
+    from edgeprof import rank
+    from edgeprof.cli import choice_lines
+    from edgeprof.pipeline import assemble, decide
+    from edgeprof.pipeline.more import measure_more as settle
+    from edgeprof.records import Limits
+
+    options: Options = context.obj
+    limits = Limits(
+        budget_ms=None if budget is None else rank.parse_budget(budget),
+        percentile=percentile,
+        min_top1=None if min_top1 is None else rank.parse_share(min_top1, "least top-1"),
+        max_size_bytes=None if max_size is None else rank.parse_bytes(max_size, "largest file"),
+        max_memory_bytes=None if max_memory is None else rank.parse_bytes(max_memory, "most memory"),
+        maximize=maximize.value,
+    )
+    rank.check(limits)
+    limit_s, wait_s = seconds(time_limit, "--time-limit"), seconds(wait, "--wait")
+    names = _devices(options, device)
+    if run is not None and len(names) > 1:
+        raise UsageError("--run names one run, and there are several devices", hint="leave one of them out")
+    store = options.store(read_only=not measure_more)
+    runs = [find(options, store, name, run) for name in names] or [find(options, store, None, run)]
+    if measure_more:
+        with store.lock("edgeprof choose --measure-more", wait_s), console.progress() as progress:
+            settled = [
+                settle(
+                    store,
+                    one,
+                    options.suite().device(one.device),
+                    limits,
+                    limit_s=limit_s,
+                    wait_s=wait_s,
+                    progress=progress,
+                )
+                for one in runs
+            ]
+        outcomes = [one.outcome for one in settled]
+    else:
+        outcomes = [assemble(store, one, write=False) for one in runs]
+    if len(outcomes) > 1:
+        fleet = decide.choose_for_all(store, outcomes, limits)
+        console.print_record(fleet) if as_json else choice_lines.tell_fleet(fleet)
+        open_ones = [one for one in fleet.each if one.undecided is not None]
+        found = bool(fleet.chosen)
+    else:
+        choice = decide.choose(store, outcomes[0], limits)
+        console.print_record(choice) if as_json else choice_lines.tell(choice, hint=not measure_more)
+        open_ones = [choice] if choice.undecided is not None else []
+        found = choice.chosen is not None
+    if strict and open_ones:
+        return EXIT_UNTRUSTED
+    return EXIT_OK if found else EXIT_GATE
+
+
+def _devices(options: Options, given: list[str] | None) -> list[str]:
+    """By name, in the order given; words for several (`all`, `tag:arm64`) are resolved by the suite."""
+    if not given or (len(given) == 1 and given[0] != "all" and ":" not in given[0]):
+        return given or []
+    return [one.name for one in options.suite().devices(given)]
