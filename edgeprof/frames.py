@@ -130,7 +130,7 @@ def runs(some: Sequence[Run], failed: Mapping[str, int]) -> DataFrame:
         "comparison": (TEXT, lambda one: one.pair),
     }
     found = _framed(some, columns)
-    found["started_at"] = pd.to_datetime(found["started_at"], utc=True)
+    found["started_at"] = pd.to_datetime(found["started_at"], utc=True).astype("datetime64[us, UTC]")
     return found
 
 

@@ -31,11 +31,11 @@ from testbed.sshd import Sshd
 from edgeprof.agent import canary, timing, worker
 from edgeprof.agent import operators as profiler
 from edgeprof.agent.lease import HOST_S
-from edgeprof.cli import options
 from edgeprof.cli.app import app
 from edgeprof.export.verify import SAMPLES
 from edgeprof.measure import conditions, inputs, trust
 from edgeprof.measure.operators import INFERENCES
+from edgeprof.pipeline.ask import method_of
 from edgeprof.rank import bounds
 from edgeprof.records import ADVICE, PASSING, Device, Method
 from edgeprof.stats import pairs, sequence, shape, tails
@@ -178,7 +178,7 @@ def test_the_examples_of_a_page_run(page: Path, done: Done, loopback: Sshd, tmp_
 
 def test_the_numbers_of_the_method_page_are_those_of_the_code() -> None:
     """A threshold that is changed must be changed on the page that explains it."""
-    how, quick = Method(), options.method(quick=True)
+    how, quick = Method(), method_of(quick=True)
     said = " ".join((ROOT / "docs" / "method.md").read_text(encoding="utf-8").split())
     for words in (
         f"Inputs are {SAMPLES} test images in rotation",

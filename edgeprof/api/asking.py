@@ -14,7 +14,7 @@ from edgeprof.errors import UsageError, of_the_system
 from edgeprof.store import Store
 
 if TYPE_CHECKING:
-    from edgeprof.pipeline import Ask
+    from edgeprof.pipeline import Ask, Subject
     from edgeprof.records import Device, Limits, TestImages
 
 FilePath = str | PathLike[str]
@@ -42,6 +42,21 @@ class Measuring(TypedDict, total=False):
     """Begin a new run even if an unfinished one could go on."""
     wait_s: float
     """How long to wait, in seconds, while another edgeprof works in the folder or measures on the device."""
+
+
+class Limiting(TypedDict, total=False):
+    """What a choice must keep to beside the budget: keywords of `choose`, as the options of `edgeprof choose`."""
+
+    percentile: int
+    """Of the latency, for the budget: 50, 90 (if not said) or 99."""
+    min_top1: float | str | None
+    """The least top-1: 0.9 or "90%"."""
+    max_size: str | int | None
+    """The largest file, with its unit ("10MB", "512kB"), or in bytes."""
+    max_memory: str | int | None
+    """The most memory of the process that runs it, likewise."""
+    maximize: Literal["top1", "throughput"]
+    """What is best among those that keep to the limits."""
 
 
 class Means(TypedDict, total=False):
@@ -124,26 +139,52 @@ def bound(device: Device, threads: Sequence[int] | None, cores: Cores | None) ->
     return device
 
 
+def sides(
+    files: Sequence[FilePath], devices: Sequence[Device], threads: Sequence[int], cores: Sequence[Cores]
+) -> tuple[Subject, Subject]:
+    """The two sides of a comparison: what is given once is for both.
+
+    Raises:
+        UsageError: there is one side, or there are more than two.
+    """
+    from edgeprof.pipeline import Subject
+
+    given = {"files": files, "devices": devices, "threads": threads, "cores": cores}
+    for what, some in given.items():
+        if len(some) > 2:
+            raise UsageError(f"a comparison is between two: {len(some)} {what} were given")
+    if max(len(some) for some in given.values()) < 2:
+        raise UsageError("there is only one side", hint="two files, or two threads, cores or devices")
+
+    def side(place: int) -> Subject:
+        binding = cores[place % len(cores)] if cores else None
+        board = bound(devices[place % len(devices)], [threads[place % len(threads)]], binding)
+        return Subject(file=str(files[place % len(files)]), device=board)
+
+    return side(0), side(1)
+
+
 def limits(
-    budget: str | None,
-    percentile: int,
-    min_top1: float | str | None,
-    max_size: str | int | None,
-    max_memory: str | int | None,
-    maximize: Literal["top1", "throughput"],
+    budget: str | None = None,
+    *,
+    percentile: int = 90,
+    min_top1: float | str | None = None,
+    max_size: str | int | None = None,
+    max_memory: str | int | None = None,
+    maximize: Literal["top1", "throughput"] = "top1",
 ) -> Limits:
     """What `choose` is asked for, of words with units; a number of bytes is taken as it is.
 
     Raises:
-        UsageError: a limit means nothing.
+        UsageError: a limit means nothing, or there is none.
     """
     from edgeprof import rank
     from edgeprof.records import Limits
 
     def in_bytes(given: str | int | None, name: str) -> int | None:
-        return rank.parse_bytes(f"{given}B" if isinstance(given, int) else given, name) if given is not None else None
+        return None if given is None else rank.parse_bytes(f"{given}B" if isinstance(given, int) else given, name)
 
-    return Limits(
+    found = Limits(
         budget_ms=None if budget is None else rank.parse_budget(budget),
         percentile=percentile,
         min_top1=None if min_top1 is None else rank.parse_share(str(min_top1), "least top-1"),
@@ -151,6 +192,8 @@ def limits(
         max_memory_bytes=in_bytes(max_memory, "most memory"),
         maximize=maximize,
     )
+    rank.check(found)
+    return found
 
 
 @contextlib.contextmanager

@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Unpack
 
 from edgeprof.api import asking
+from edgeprof.api.asking import Limiting
 from edgeprof.errors import UsageError, nearest
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
         Ranking,
         Trained,
     )
-
-Maximize = Literal["top1", "throughput"]
 
 
 @dataclass(frozen=True)
@@ -104,34 +103,22 @@ class RunResult:
         """
         return dataclasses.replace(self, outcome=self._again(by))
 
-    def choose(
-        self,
-        budget: str | None = None,
-        *,
-        percentile: int = 90,
-        min_top1: float | str | None = None,
-        max_size: str | int | None = None,
-        max_memory: str | int | None = None,
-        maximize: Maximize = "top1",
-    ) -> Choice:
+    def choose(self, budget: str | None = None, **limits: Unpack[Limiting]) -> Choice:
         """The best candidate that surely keeps to the limits, with its odds; `chosen` is None where none does.
 
         Args:
             budget: the latency that must be met, with its unit: "5ms", "800us", "0.2s".
-            percentile: of the latency, for the budget: 50, 90 or 99.
-            min_top1: the least top-1: 0.9 or "90%".
-            max_size, max_memory: with a unit ("10MB", "512kB"), or bytes.
-            maximize: what is best among those that keep to the limits.
+            limits: see `edgeprof.api.asking.Limiting`.
 
         Raises:
             UsageError: there is no limit, or one that means nothing.
         """
         from edgeprof.pipeline import decide
 
-        limits = asking.limits(budget, percentile, min_top1, max_size, max_memory, maximize)
+        asked = asking.limits(budget, **limits)
         outcome = dataclasses.replace(self.outcome, measurements=self.measurements)
         with asking.reading(self.root) as store:
-            return decide.choose(store, outcome, limits)
+            return decide.choose(store, outcome, asked)
 
     def report(self) -> dict[str, Path]:
         """Write the report anew: "html", "json", "csv", "markdown", ... -> file.
@@ -194,16 +181,7 @@ class FleetResult:
 
         return frames.failures([*self.failed, *(failure for one in self.runs for failure in one.failed)])
 
-    def choose(
-        self,
-        budget: str | None = None,
-        *,
-        percentile: int = 90,
-        min_top1: float | str | None = None,
-        max_size: str | int | None = None,
-        max_memory: str | int | None = None,
-        maximize: Maximize = "top1",
-    ) -> FleetChoice:
+    def choose(self, budget: str | None = None, **limits: Unpack[Limiting]) -> FleetChoice:
         """The best file that keeps to the limits on every device that has a ranking; see `RunResult.choose`.
 
         Raises:
@@ -213,10 +191,10 @@ class FleetResult:
 
         if not self.runs:
             raise UsageError("no device has a ranking to choose from")
-        limits = asking.limits(budget, percentile, min_top1, max_size, max_memory, maximize)
+        asked = asking.limits(budget, **limits)
         outcomes = [dataclasses.replace(one.outcome, measurements=one.measurements) for one in self.runs]
         with asking.reading(self.root) as store:
-            return decide.choose_for_all(store, outcomes, limits)
+            return decide.choose_for_all(store, outcomes, asked)
 
 
 @dataclass(frozen=True)

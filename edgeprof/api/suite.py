@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from edgeprof import suite as suites
 from edgeprof.api import asking
-from edgeprof.api.asking import Cores, FilePath, Means, Measuring
+from edgeprof.api.asking import Cores, FilePath, Limiting, Means, Measuring
 from edgeprof.api.results import Exported, FleetResult, RunResult, TrainingResult
 from edgeprof.errors import EdgeprofError, UsageError
 from edgeprof.progress import Progress, Silent
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Effect,
         Exporter,
         Finding,
+        PairResult,
         Training,
     )
     from edgeprof.store import Store
@@ -338,6 +339,89 @@ class Suite:
                 )
         return FleetResult(outcome, self._root)
 
+    def measure_more(
+        self,
+        run: RunResult,
+        budget: str | None = None,
+        *,
+        limit_s: float = 600.0,
+        wait_s: float = 0.0,
+        progress: Progress | None = None,
+        **limits: Unpack[Limiting],
+    ) -> RunResult:
+        """Where the data leave the run's choice under these limits open, measure just the candidates in question.
+
+        The rounds are added to the run, and its report is written anew. It ends when no more measuring would change the
+        choice, or after `limit_s`; `choose` of the result then says which.
+
+        Args:
+            budget, limits: see `RunResult.choose`.
+
+        Raises:
+            UsageError: there is no limit, or one that means nothing.
+            DeviceError: the device is not in the state in which the run was measured.
+            others: see `run`.
+        """
+        from edgeprof.pipeline import more
+
+        asked, board = asking.limits(budget, **limits), self._files.device(run.device)
+        with self._working("choose --measure-more", wait_s) as store:
+            settled = more.measure_more(
+                store,
+                run.outcome.run,
+                board,
+                asked,
+                limit_s=limit_s,
+                wait_s=wait_s,
+                progress=progress or Silent(),
+            )
+        return RunResult(settled.outcome, self._root)
+
+    def compare(
+        self,
+        first: FilePath,
+        second: FilePath | None = None,
+        *,
+        devices: Sequence[str] = (HERE,),
+        threads: Sequence[int] = (1,),
+        cores: Sequence[Cores] = (),
+        zone: float = 0.02,
+        limit_s: float = 60.0,
+        shapes: Mapping[str, Sequence[int]] | Sequence[str] = (),
+        inputs: FilePath | None = None,
+        wait_s: float = 0.0,
+        progress: Progress | None = None,
+    ) -> PairResult:
+        """Which of two is faster, measured in turn: `verdict` is "faster" (which: `faster`), "same" or "undecided".
+
+        Args:
+            first, second: files, or the beginning of the sha256 of exported ones; one alone in two settings.
+            devices, threads, cores: one for both, or one for each.
+            zone: two that differ by less are the same, as a share.
+            limit_s: most time to spend.
+            shapes, inputs: see `profile`.
+
+        Raises:
+            UsageError: there are not two sides, a file is missing or cannot be used.
+            others: see `run`.
+        """
+        from edgeprof import pipeline
+
+        files = [first] if second is None else [first, second]
+        one, other = asking.sides(files, self.devices(devices), threads, cores)
+        with self._working("compare", wait_s) as store:
+            return pipeline.compare(
+                store,
+                one,
+                other,
+                zone=zone,
+                limit_s=limit_s,
+                shapes=asking.shapes(shapes),
+                inputs=None if inputs is None else Path(inputs),
+                wait_s=wait_s,
+                progress=progress or Silent(),
+            )
+
     # --- what was made and measured
 
     def latest(self, device: str | None = None) -> RunResult:
@@ -389,6 +473,9 @@ class Suite:
 
         Args:
             training: None: of all trainings.
+
+        Raises:
+            UsageError: there are none.
         """
         from edgeprof import frames
         from edgeprof.pipeline import accuracy

@@ -149,13 +149,11 @@ def trust(context: typer.Context, name: Name, fingerprint: Fingerprint = None, a
 @console.reported
 def probe(context: typer.Context, name: Name, as_json: AsJson = False) -> None:
     """Connect to a device and print what it is: board, processor, memory, system, clock, heat, runtimes."""
-    from edgeprof import pipeline
     from edgeprof.cli import device_lines
 
     options: Options = context.obj
-    board = options.suite().device(name)
     with console.progress() as progress:
-        facts = pipeline.probe(options.store(), board, progress)
+        facts = options.api().probe(name, progress=progress)
     if as_json:
         console.print_json({"schema": console.JSON_SCHEMA, "device": name, "facts": facts})
     else:
@@ -166,15 +164,11 @@ def probe(context: typer.Context, name: Name, as_json: AsJson = False) -> None:
 @console.reported
 def doctor(context: typer.Context, name: Name, exporter: ExporterNames = None, as_json: AsJson = False) -> None:
     """Say in plain words what would spoil a measurement on a device, and the command that mends it."""
-    from edgeprof import pipeline
     from edgeprof.cli import device_lines
 
     options: Options = context.obj
-    suite = options.suite()
-    board = suite.device(name)
-    formats = {one.format for one in pipeline.exporters(suite, exporter, board)}
     with console.progress() as progress:
-        findings = pipeline.doctor(options.store(), board, formats, progress)
+        findings = options.api().doctor(name, exporters=exporter, progress=progress)
     if as_json:
         console.print_json({"schema": console.JSON_SCHEMA, "device": name, "findings": findings})
     else:

@@ -56,16 +56,10 @@ def list_(
     found = options.suite()
     listing: dict[str, list[dict[str, Any]]] = {}
     wanted = [what.value] if what else [one.value for one in What]
-    trainings = [found.training(name) for name in found.names("training")]
     if "models" in wanted:
-        by_model: dict[str, list[str]] = {}
-        for training in trainings:
-            for model in training.models:
-                by_model.setdefault(model, []).append(training.name)
-        listing["models"] = [{"name": name, "description": "in " + ", ".join(by_model[name])} for name in by_model]
-    if "training" in wanted:
-        listing["training"] = [{"name": one.name, "description": one.description} for one in trainings]
-    for folder, load in (("exporters", found.exporter), ("devices", found.device)):
+        models = found.models()
+        listing["models"] = [{"name": name, "description": "in " + ", ".join(models[name])} for name in models]
+    for folder, load in (("training", found.training), ("exporters", found.exporter), ("devices", found.device)):
         if folder in wanted:
             records = [load(name) for name in found.names(folder)]
             listing[folder] = [{"name": one.name, "description": one.description} for one in records]

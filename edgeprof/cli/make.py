@@ -34,27 +34,18 @@ def export(
     as_json: AsJson = False,
 ) -> int:
     """Export the checkpoints of a recipe (training what is missing) and check each file against its checkpoint."""
-    from edgeprof import pipeline
     from edgeprof.cli import tables
 
     options: Options = context.obj
     explaining.check(file, explain, (model, init, seed, expect, seen))
     if file is not None:
         return explaining.explain_file(options, file, training, model, init, seed, expect, seen, wait, as_json)
-    suite = options.suite()
-    recipe = suite.training(training or suite.default_training())
-    wanted = pipeline.exporters(suite, exporter, None, recipe)
-    store = options.store()
-    with (
-        store.lock(f"edgeprof export --training {recipe.name}", seconds(wait, "--wait")),
-        console.progress() as progress,
-    ):
-        trained, failures = pipeline.train(suite, store, recipe, progress)
-        artifacts, more = pipeline.export(store, trained, wanted, progress)
-        failures = [*failures, *more]
-    written = pipeline.write_artifacts(store, artifacts, out) if out else []
+    wait_s = seconds(wait, "--wait")
+    with console.progress() as progress:
+        made = options.api().export(training, exporters=exporter, out=out, wait_s=wait_s, progress=progress)
+    artifacts, failures, written = made.artifacts, made.failed, made.files
     if explain:
-        return explaining.explain_exported(options, trained, wanted, artifacts, failures, wait, as_json)
+        return explaining.explain_exported(options, made.trained, made.exporters, artifacts, failures, wait, as_json)
     if as_json:
         files = [str(path) for path in written]
         console.print_json(

@@ -28,15 +28,12 @@ from edgeprof.cli.options import (
     VerifyOnDevice,
     Wait,
     bound,
-    method,
-    seconds,
-    test_images,
+    measuring,
 )
-from edgeprof.errors import EXIT_DEVICE, EXIT_EXPORT, EXIT_OK, EXIT_UNTRUSTED, UsageError
+from edgeprof.errors import EXIT_DEVICE, EXIT_EXPORT, EXIT_OK, EXIT_UNTRUSTED
 
 if TYPE_CHECKING:
-    from edgeprof.pipeline import Outcome
-    from edgeprof.pipeline.fleet import FleetOutcome
+    from edgeprof.api import FleetResult, RunResult
     from edgeprof.records import Failure
     from edgeprof.records.derived import Fleet
 
@@ -73,27 +70,28 @@ def run(
     Several devices are measured at once and shown side by side. One that cannot be reached, or is lost, is told and
     does not stop the others: the exit code is 0 as soon as one of them has a ranking, with --strict 5 if one has none.
     """
-    from edgeprof import pipeline
-    from edgeprof.pipeline import fleet
-
     options: Options = context.obj
-    suite = options.suite()
-    names = device or [HERE]
-    boards = suite.devices(names)  # a misspelt name is told before anything is made
-    how = method(quick=quick, rounds=rounds, precision=precision, cell_time=cell_time, allow_fallback=allow_fallback)
-    wait_s = seconds(wait, "--wait")
-    on_device = test_images(verify_on_device, accuracy_on_device)
-    ask = pipeline.Ask(method=how, per_op=per_op, test_images=on_device, fresh=fresh, wait_s=wait_s)
-    store = options.store()
-    outcome: Outcome | FleetOutcome
-    with store.lock(_what("run", names), wait_s), console.progress() as progress:
+    suite = options.api()
+    boards = [one.name for one in suite.devices(device or [HERE])]  # a misspelt name is told before anything is made
+    how = measuring(
+        quick=quick,
+        rounds=rounds,
+        precision=precision,
+        cell_time=cell_time,
+        allow_fallback=allow_fallback,
+        per_op=per_op,
+        verify_on_device=verify_on_device,
+        accuracy_on_device=accuracy_on_device,
+        fresh=fresh,
+        wait=wait,
+    )
+    result: RunResult | FleetResult
+    with console.progress() as progress:
         if len(boards) > 1:
-            outcome = fleet.run(suite, store, boards, training=training, asked=exporter, ask=ask, progress=progress)
+            result = suite.run_fleet(boards, training=training, exporters=exporter, progress=progress, **how)
         else:
-            outcome = pipeline.run(
-                suite, store, training=training, device=boards[0].name, asked=exporter, ask=ask, progress=progress
-            )
-    return tell(outcome, as_json, strict)
+            result = suite.run(boards[0], training=training, exporters=exporter, progress=progress, **how)
+    return tell(result, as_json, strict)
 
 
 @app.command(
@@ -137,73 +135,73 @@ def profile(
     as_json: AsJson = False,
 ) -> int:
     """Measure ready files (no suite is needed), or what a suite has exported; nothing is trained or exported."""
-    import msgspec
-
-    from edgeprof import pipeline
-    from edgeprof.pipeline import fleet
-
     options: Options = context.obj
-    suite = options.suite()
-    names = device or [HERE]
-    boards = suite.devices(names)
-    if threads:
-        boards = [msgspec.structs.replace(board, threads=tuple(threads)) for board in boards]
-    if cores is not None:
-        boards = [msgspec.structs.replace(board, cores=bound(cores)) for board in boards]
-    if files and (training or exporter):
-        raise UsageError("--training and --exporter choose among what is exported; leave them out beside files")
-    if (shape or inputs) and not files:
-        raise UsageError("--shape and --inputs are for files that are named on the command line")
-    if files and (verify_on_device or accuracy_on_device):
-        raise UsageError(
-            "--verify-on-device and --accuracy-on-device run the test images of a training; ready files have none",
-            hint="leave the files out to profile what is exported, or compare their outputs with --inputs",
-        )
-    if shape and inputs:
-        raise UsageError("--inputs gives the shapes as well", hint="leave --shape out")
-    how = method(quick=quick, rounds=rounds, precision=precision, cell_time=cell_time, allow_fallback=allow_fallback)
-    wait_s = seconds(wait, "--wait")
-    on_device = test_images(verify_on_device, accuracy_on_device)
-    ask = pipeline.Ask(method=how, per_op=per_op, test_images=on_device, fresh=fresh, wait_s=wait_s)
-    store = options.store()
-    outcome: Outcome | FleetOutcome
-    with store.lock(_what("profile", names), wait_s), console.progress() as progress:
-        if files and len(boards) > 1:
-            outcome = fleet.profile_files(
-                store, files, boards, shapes=shape or [], inputs=inputs, ask=ask, progress=progress
+    suite = options.api()
+    boards = [one.name for one in suite.devices(device or [HERE])]
+    how = measuring(
+        quick=quick,
+        rounds=rounds,
+        precision=precision,
+        cell_time=cell_time,
+        allow_fallback=allow_fallback,
+        per_op=per_op,
+        verify_on_device=verify_on_device,
+        accuracy_on_device=accuracy_on_device,
+        fresh=fresh,
+        wait=wait,
+    )
+    binding = None if cores is None else bound(cores)
+    result: RunResult | FleetResult
+    with console.progress() as progress:
+        if len(boards) > 1:
+            result = suite.profile_fleet(
+                files or None,
+                boards,
+                training=training,
+                exporters=exporter,
+                threads=threads,
+                cores=binding,
+                shapes=shape or (),
+                inputs=inputs,
+                progress=progress,
+                **how,
             )
-        elif files:
-            outcome = pipeline.profile_files(
-                store, files, boards[0], shapes=shape or [], inputs=inputs, ask=ask, progress=progress
-            )
-        elif len(boards) > 1:
-            outcome = fleet.profile_exported(suite, store, training, boards, asked=exporter, ask=ask, progress=progress)
         else:
-            outcome = pipeline.profile_exported(
-                suite, store, training, boards[0], asked=exporter, ask=ask, progress=progress
+            result = suite.profile(
+                files or None,
+                boards[0],
+                training=training,
+                exporters=exporter,
+                threads=threads,
+                cores=binding,
+                shapes=shape or (),
+                inputs=inputs,
+                progress=progress,
+                **how,
             )
-    return tell(outcome, as_json, strict)
+    return tell(result, as_json, strict)
 
 
-def tell(outcome: Outcome | FleetOutcome, as_json: bool, strict: bool = False) -> int:
+def tell(result: RunResult | FleetResult, as_json: bool, strict: bool = False) -> int:
     """Print what a run came to; the exit code is that of the failures when nothing at all could be measured."""
+    from edgeprof.api import FleetResult
     from edgeprof.cli import fleet_lines, on_device_lines, tables
-    from edgeprof.pipeline import Outcome
 
-    if not isinstance(outcome, Outcome):
-        fleet_lines.tell_fleet(outcome, as_json)
-        return _fleet_code(outcome.answer, strict)
+    if isinstance(result, FleetResult):
+        fleet_lines.tell_fleet(result.outcome, as_json)
+        return _fleet_code(result.outcome.answer, strict)
+    ranking, files = result.ranking, result.outcome.files
     if as_json:
-        console.print_record(outcome.ranking)
+        console.print_record(ranking)
     else:
-        tables.tell_ranking(outcome.ranking)
-        on_device_lines.tell_on_device(outcome.ranking)
-    console.say(f"report: {console.shown_path(outcome.files['html'])}")
-    console.say(f"data:   {console.shown_path(outcome.files['json'])}")
-    if outcome.ranking.candidates:
-        trusted = all(one.trusted for one in outcome.ranking.candidates)
+        tables.tell_ranking(ranking)
+        on_device_lines.tell_on_device(ranking)
+    console.say(f"report: {console.shown_path(files['html'])}")
+    console.say(f"data:   {console.shown_path(files['json'])}")
+    if ranking.candidates:
+        trusted = all(one.trusted for one in ranking.candidates)
         return EXIT_OK if trusted or not strict else EXIT_UNTRUSTED
-    return _failed_code(outcome.ranking.failures)
+    return _failed_code(ranking.failures)
 
 
 def _fleet_code(answer: Fleet, strict: bool) -> int:
@@ -219,8 +217,3 @@ def _fleet_code(answer: Fleet, strict: bool) -> int:
 
 def _failed_code(failures: Sequence[Failure]) -> int:
     return EXIT_DEVICE if {failure.stage for failure in failures} <= {"profile", "connect"} else EXIT_EXPORT
-
-
-def _what(command: str, names: Sequence[str]) -> str:
-    """For whoever finds the store in use."""
-    return " ".join([f"edgeprof {command}", *(f"--device {name}" for name in names)])

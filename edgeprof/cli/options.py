@@ -10,7 +10,7 @@ import typer
 from edgeprof.errors import EdgeprofError, UsageError
 
 if TYPE_CHECKING:
-    from edgeprof.records import Method, TestImages
+    from edgeprof.api.asking import Measuring
 
 
 def device_words(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -152,36 +152,39 @@ def share(text: str, option: str) -> float:
     return value
 
 
-def test_images(some: int | None, every: bool) -> TestImages:
-    """How many test images to run on the device, of `--verify-on-device` and `--accuracy-on-device`.
-
-    Raises:
-        UsageError: both were given.
-    """
-    if some is not None and every:
-        raise UsageError(
-            "--accuracy-on-device runs all test images already", hint="leave --verify-on-device out, or take it alone"
-        )
-    return "all" if every else some
-
-
-def method(
+def measuring(
     *,
     quick: bool = False,
     rounds: int | None = None,
     precision: str | None = None,
     cell_time: str | None = None,
     allow_fallback: bool = False,
-) -> Method:
-    """The method that the options ask for: `--quick` chooses, what is named goes before.
+    per_op: bool = False,
+    verify_on_device: int | None = None,
+    accuracy_on_device: bool = False,
+    fresh: bool = False,
+    wait: str = "0",
+) -> Measuring:
+    """What the options ask for, as `edgeprof.Suite` takes it.
 
     Raises:
-        UsageError: an option means nothing.
+        UsageError: an option means nothing, or two mean the same.
     """
-    from edgeprof.pipeline.ask import method_of
-
-    within = None if precision is None else share(precision, "--precision")
     limit = None if cell_time is None else seconds(cell_time, "--cell-time")
     if limit is not None and limit <= 0:
         raise UsageError("--cell-time must be above 0", hint="for example 5s")
-    return method_of(quick=quick, rounds=rounds, precision=within, cell_s=limit, allow_fallback=allow_fallback)
+    if verify_on_device is not None and accuracy_on_device:
+        raise UsageError(
+            "--accuracy-on-device runs all test images already", hint="leave --verify-on-device out, or take it alone"
+        )
+    return {
+        "quick": quick,
+        "rounds": rounds,
+        "precision": None if precision is None else share(precision, "--precision"),
+        "cell_s": limit,
+        "allow_fallback": allow_fallback,
+        "per_op": per_op,
+        "test_images": "all" if accuracy_on_device else verify_on_device,
+        "fresh": fresh,
+        "wait_s": seconds(wait, "--wait"),
+    }

@@ -13,6 +13,7 @@ from edgeprof.cli.options import AsJson, TrainingName, Wait, seconds
 from edgeprof.errors import EXIT_EXPORT, EXIT_OK
 
 if TYPE_CHECKING:
+    from edgeprof.api.asking import Means
     from edgeprof.pipeline import Estimate
 
 PANEL = "Make without a device"
@@ -69,30 +70,25 @@ def train(
     as_json: AsJson = False,
 ) -> int:
     """Train the models of a recipe; what is trained already is reused, what was interrupted goes on."""
-    from edgeprof import pipeline
     from edgeprof.cli import tables
 
     options: Options = context.obj
-    suite = options.suite()
-    recipe = suite.training(training or suite.default_training())
-    how = pipeline.How(
-        threads=threads,
-        jobs=jobs,
-        accelerator=accelerator.value,
-        mixed_precision=mixed_precision.value,
-        workers=workers,
-    )
-    store = options.store()
-    with (
-        store.lock(f"edgeprof train --training {recipe.name}", seconds(wait, "--wait")),
-        console.progress() as progress,
-    ):
-        if dry_run:
-            found = pipeline.estimate(suite, store, recipe, progress, how)
-        else:
-            trained, failures = pipeline.train(suite, store, recipe, progress, how)
+    suite = options.api()
+    means: Means = {
+        "threads": threads,
+        "jobs": jobs,
+        "accelerator": accelerator.value,
+        "mixed_precision": mixed_precision.value,
+        "workers": workers,
+    }
+    wait_s = seconds(wait, "--wait")
     if dry_run:
+        with console.progress() as progress:
+            found = suite.estimate(training, wait_s=wait_s, progress=progress, **means)
         return _tell_estimate(found, as_json)
+    with console.progress() as progress:
+        result = suite.train(training, wait_s=wait_s, progress=progress, **means)
+    trained, failures = result.trained, result.failed
     if as_json:
         console.print_json({"schema": console.JSON_SCHEMA, "trained": trained, "failures": failures})
     else:

@@ -8,8 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeprof.cli.options import bound, method, seconds, share
+from edgeprof.api.asking import asked
+from edgeprof.cli.options import bound, measuring, seconds, share
 from edgeprof.errors import UsageError
+from edgeprof.records import Method
+
+
+def method(
+    quick: bool = False, rounds: int | None = None, precision: str | None = None, cell_time: str | None = None
+) -> Method:
+    """What these options ask for."""
+    return asked(**measuring(quick=quick, rounds=rounds, precision=precision, cell_time=cell_time)).method
 
 
 @pytest.mark.parametrize(
