@@ -6,12 +6,13 @@ From Python: `from edgeprof import Suite`, see docs/python.md. Nothing else is l
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edgeprof.api import Exported, FleetResult, Lines, Progress, RunResult, Suite, TrainingResult
+    from edgeprof.api import Exported, Fleet, FleetResult, Lines, Progress, RunResult, Suite, TrainingResult
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Exported",
+    "Fleet",
     "FleetResult",
     "Lines",
     "Progress",

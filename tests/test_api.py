@@ -254,7 +254,7 @@ def test_mistakes_are_errors_of_ours(folder: Path, tmp_path: Path) -> None:
         lambda: suite.run("loaclhost"),
         lambda: suite.run(training="gone"),
         lambda: suite.run(exporters=["gone"]),
-        lambda: suite.run_fleet(["tag:gone"]),
+        lambda: suite.fleet(["tag:gone"]),
         lambda: suite.train("gone"),
         lambda: suite.profile(str(good[0])),
         lambda: suite.profile([tmp_path / "gone.onnx"]),
@@ -314,9 +314,8 @@ def test_several_devices_at_once_and_a_dead_one_beside_them(folder: Path, tmp_pa
     suite = Suite.init(tmp_path / "two")
     (suite.path / "devices" / "dead.toml").write_text('transport = "local"\npython = "/no/such/python"\n')
     told: list[str] = []
-    found = suite.profile_fleet(
-        [folder / "good.onnx"], ["localhost", "dead"], threads=[1], rounds=2, progress=Lines(told.append)
-    )
+    fleet = suite.fleet(["localhost", "dead"])
+    found = fleet.profile([folder / "good.onnx"], threads=[1], rounds=2, progress=Lines(told.append))
     assert [one.device for one in found] == ["localhost"]
     assert len(found) == 1
     assert found.failures()["stage"].tolist() == ["connect"]
@@ -327,6 +326,9 @@ def test_several_devices_at_once_and_a_dead_one_beside_them(folder: Path, tmp_pa
         found["dead"]
     assert found.choose("1s").chosen == ()
     assert suite.latest("localhost").ranking == found["localhost"].ranking
+    assert suite.fleet(["localhost"]).latest().frame().equals(found.frame())
+    with pytest.raises(UsageError, match="dead"):
+        fleet.latest()
 
 
 @pytest.mark.slow

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 import msgspec
 
-from edgeprof.errors import UsageError, of_the_system
-from edgeprof.store import Store
+from edgeprof.errors import UsageError
 
 if TYPE_CHECKING:
     from edgeprof.pipeline import Ask, Subject
@@ -194,40 +191,3 @@ def limits(
     )
     rank.check(found)
     return found
-
-
-@contextlib.contextmanager
-def ours() -> Iterator[None]:
-    """Within it all errors are edgeprof's own, the system's faults too; what is left is a bug."""
-    try:
-        yield
-    except OSError as error:
-        told = of_the_system(error)
-        if told is None:
-            raise
-        raise told from error
-
-
-@contextlib.contextmanager
-def reading(root: Path) -> Iterator[Store]:
-    """The store, for reading alone.
-
-    Raises:
-        UsageError: nothing has been made there.
-    """
-    with ours(), contextlib.closing(Store(root, read_only=True)) as store:
-        yield store
-
-
-@contextlib.contextmanager
-def writing(root: Path, what: str | None = None, wait_s: float = 0.0) -> Iterator[Store]:
-    """The store, made if missing; with `what` held against others, who are told it.
-
-    Raises:
-        UsageError: the folder cannot be written.
-        DeviceBusyError: somebody else holds it and did not let go within `wait_s`.
-    """
-    with ours(), contextlib.closing(Store(root)) as store, contextlib.ExitStack() as stack:
-        if what is not None:
-            stack.enter_context(store.lock(what, wait_s))
-        yield store

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from edgeprof.api import asking
 from edgeprof.api.asking import Limiting
+from edgeprof.api.place import reading, writing
 from edgeprof.errors import UsageError, nearest
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class RunResult:
 
         asked = asking.limits(budget, **limits)
         outcome = dataclasses.replace(self.outcome, measurements=self.measurements)
-        with asking.reading(self.root) as store:
+        with reading(self.root) as store:
             return decide.choose(store, outcome, asked)
 
     def report(self) -> dict[str, Path]:
@@ -128,13 +129,13 @@ class RunResult:
         """
         from edgeprof import pipeline
 
-        with asking.writing(self.root) as store:
+        with writing(self.root) as store:
             return pipeline.assemble(store, self.outcome.run).files
 
     def _again(self, by: str | None = None) -> Outcome:
         from edgeprof import pipeline
 
-        with asking.reading(self.root) as store:
+        with reading(self.root) as store:
             return pipeline.assemble(store, self.outcome.run, by or self.ranking.by, write=False)
 
 
@@ -193,7 +194,7 @@ class FleetResult:
             raise UsageError("no device has a ranking to choose from")
         asked = asking.limits(budget, **limits)
         outcomes = [dataclasses.replace(one.outcome, measurements=one.measurements) for one in self.runs]
-        with asking.reading(self.root) as store:
+        with reading(self.root) as store:
             return decide.choose_for_all(store, outcomes, asked)
 
 

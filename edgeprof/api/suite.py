@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from edgeprof import suite as suites
 from edgeprof.api import asking
 from edgeprof.api.asking import Cores, FilePath, Limiting, Means, Measuring
-from edgeprof.api.results import Exported, FleetResult, RunResult, TrainingResult
+from edgeprof.api.fleet import Fleet
+from edgeprof.api.place import Place, ours, writing
+from edgeprof.api.results import Exported, RunResult, TrainingResult
 from edgeprof.errors import EdgeprofError, UsageError
 from edgeprof.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from edgeprof.frames import DataFrame
-    from edgeprof.pipeline import Ask, Estimate
+    from edgeprof.pipeline import Estimate
     from edgeprof.records import (
         AccuracyPair,
         Device,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
         PairResult,
         Training,
     )
-    from edgeprof.store import Store
 
 HERE = "localhost"
 
@@ -49,14 +49,14 @@ class Suite:
     """
 
     def __init__(self, path: FilePath | None = None, *, work: FilePath | None = None) -> None:
-        with asking.ours():
-            self._files = suites.Suite.find(None if path is None else Path(path))
-            self._work = (self._files.work if work is None else Path(work)).absolute()
+        with ours():
+            files = suites.Suite.find(None if path is None else Path(path))
+            self._place = Place(files, (files.work if work is None else Path(work)).absolute())
 
     @classmethod
     def init(cls, folder: FilePath) -> Suite:
         """A suite of one's own: copies the built-in one's files into `folder`; files that are there already stay."""
-        with asking.ours():
+        with ours():
             suites.init(Path(folder))
         return cls(folder)
 
@@ -66,26 +66,26 @@ class Suite:
     @property
     def path(self) -> Path:
         """The suite's folder."""
-        return self._files.root
+        return self._place.files.root
 
     @property
     def work(self) -> Path:
         """Where `.edgeprof/` and `reports/runs/` lie."""
-        return self._work
+        return self._place.work
 
     # --- what the suite holds
 
     def models(self) -> tuple[str, ...]:
         """The models of all recipes, each once."""
-        return tuple(self._files.models())
+        return tuple(self._place.files.models())
 
     def trainings(self) -> tuple[Training, ...]:
         """The recipes of `training/`."""
-        return tuple(self._files.training(name) for name in self._files.names("training"))
+        return tuple(self._place.files.training(name) for name in self._place.files.names("training"))
 
     def exporters(self) -> tuple[Exporter, ...]:
         """The deployable forms of `exporters/`."""
-        return tuple(self._files.exporter(name) for name in self._files.names("exporters"))
+        return tuple(self._place.files.exporter(name) for name in self._place.files.names("exporters"))
 
     def devices(self, names: Sequence[str] | None = None) -> tuple[Device, ...]:
         """The devices of `devices/`: all, or those named; among the names may be "all" and tags ("tag:arm64").
@@ -93,12 +93,11 @@ class Suite:
         Raises:
             UsageError: there is no such device or tag.
         """
-        wanted = self._files.names("devices") if names is None else names
-        return tuple(self._files.devices(wanted)) if wanted else ()
+        return self._place.devices(names)
 
     def check(self) -> dict[Path, EdgeprofError | None]:
         """Every file of the suite -> what is wrong with it, or None."""
-        return dict(self._files.check())
+        return dict(self._place.files.check())
 
     # --- devices by themselves
 
@@ -110,8 +109,8 @@ class Suite:
         """
         from edgeprof import pipeline
 
-        board = self._files.device(device)
-        with asking.writing(self._root) as store:
+        board = self._place.files.device(device)
+        with writing(self._place.root) as store:
             return pipeline.probe(store, board, progress or Silent())
 
     def doctor(
@@ -124,9 +123,9 @@ class Suite:
         """
         from edgeprof import pipeline
 
-        board = self._files.device(device)
-        formats = {one.format for one in pipeline.exporters(self._files, exporters, board)}
-        with asking.writing(self._root) as store:
+        board = self._place.files.device(device)
+        formats = {one.format for one in pipeline.exporters(self._place.files, exporters, board)}
+        with writing(self._place.root) as store:
             return pipeline.doctor(store, board, formats, progress or Silent())
 
     # --- making
@@ -150,10 +149,10 @@ class Suite:
         """
         from edgeprof import pipeline
 
-        recipe = self._recipe(training)
+        recipe = self._place.recipe(training)
         how = pipeline.How(**means)
-        with self._working(f"train --training {recipe.name}", wait_s) as store:
-            trained, failures = pipeline.train(self._files, store, recipe, progress or Silent(), how)
+        with self._place.working(f"train --training {recipe.name}", wait_s) as store:
+            trained, failures = pipeline.train(self._place.files, store, recipe, progress or Silent(), how)
         return TrainingResult(tuple(trained), tuple(failures))
 
     def estimate(
@@ -167,10 +166,10 @@ class Suite:
         """How long `train` would take, after timing a few updates of each model."""
         from edgeprof import pipeline
 
-        recipe = self._recipe(training)
+        recipe = self._place.recipe(training)
         how = pipeline.How(**means)
-        with self._working(f"train --training {recipe.name}", wait_s) as store:
-            return pipeline.estimate(self._files, store, recipe, progress or Silent(), how)
+        with self._place.working(f"train --training {recipe.name}", wait_s) as store:
+            return pipeline.estimate(self._place.files, store, recipe, progress or Silent(), how)
 
     def export(
         self,
@@ -189,10 +188,10 @@ class Suite:
         """
         from edgeprof import pipeline
 
-        recipe = self._recipe(training)
-        wanted = pipeline.exporters(self._files, exporters, None, recipe)
-        with self._working(f"export --training {recipe.name}", wait_s) as store:
-            trained, failures = pipeline.train(self._files, store, recipe, progress or Silent())
+        recipe = self._place.recipe(training)
+        wanted = pipeline.exporters(self._place.files, exporters, None, recipe)
+        with self._place.working(f"export --training {recipe.name}", wait_s) as store:
+            trained, failures = pipeline.train(self._place.files, store, recipe, progress or Silent())
             artifacts, more = pipeline.export(store, trained, wanted, progress or Silent())
             written = pipeline.write_artifacts(store, artifacts, Path(out)) if out is not None else []
         return Exported(tuple(artifacts), tuple(trained), tuple(wanted), (*failures, *more), tuple(written))
@@ -224,33 +223,12 @@ class Suite:
         """
         from edgeprof import pipeline
 
-        board, ask, told = self._files.device(device), asking.asked(**how), progress or Silent()
-        with self._measuring("run", [board], ask) as store:
+        board, ask, told = self._place.files.device(device), asking.asked(**how), progress or Silent()
+        with self._place.working("run", ask.wait_s, [board]) as store:
             outcome = pipeline.run(
-                self._files, store, training=training, device=board.name, asked=exporters, ask=ask, progress=told
+                self._place.files, store, training=training, device=board.name, asked=exporters, ask=ask, progress=told
             )
-        return RunResult(outcome, self._root)
-
-    def run_fleet(
-        self,
-        devices: Sequence[str],
-        *,
-        training: str | None = None,
-        exporters: Sequence[str] | None = None,
-        progress: Progress | None = None,
-        **how: Unpack[Measuring],
-    ) -> FleetResult:
-        """`run` on several devices at once. One that cannot be reached is a failure beside the others.
-
-        Args:
-            devices: names; also "all", and "tag:arm64" for those with a tag.
-        """
-        from edgeprof.pipeline import fleet
-
-        boards, ask, told = self.devices(devices), asking.asked(**how), progress or Silent()
-        with self._measuring("run", boards, ask) as store:
-            outcome = fleet.run(self._files, store, boards, training=training, asked=exporters, ask=ask, progress=told)
-        return FleetResult(outcome, self._root)
+        return RunResult(outcome, self._place.root)
 
     def profile(
         self,
@@ -283,12 +261,12 @@ class Suite:
         from edgeprof import pipeline
 
         asking.check_profile(files, training, exporters, shapes, inputs, how)
-        board = asking.bound(self._files.device(device), threads, cores)
+        board = asking.bound(self._place.files.device(device), threads, cores)
         ask, told = asking.asked(**how), progress or Silent()
-        with self._measuring("profile", [board], ask) as store:
+        with self._place.working("profile", ask.wait_s, [board]) as store:
             if files is None:
                 outcome = pipeline.profile_exported(
-                    self._files, store, training, board, asked=exporters, ask=ask, progress=told
+                    self._place.files, store, training, board, asked=exporters, ask=ask, progress=told
                 )
             else:
                 outcome = pipeline.profile_files(
@@ -300,44 +278,18 @@ class Suite:
                     ask=ask,
                     progress=told,
                 )
-        return RunResult(outcome, self._root)
+        return RunResult(outcome, self._place.root)
 
-    def profile_fleet(
-        self,
-        files: Sequence[FilePath] | None,
-        devices: Sequence[str],
-        *,
-        training: str | None = None,
-        exporters: Sequence[str] | None = None,
-        threads: Sequence[int] | None = None,
-        cores: Cores | None = None,
-        shapes: Mapping[str, Sequence[int]] | Sequence[str] = (),
-        inputs: FilePath | None = None,
-        progress: Progress | None = None,
-        **how: Unpack[Measuring],
-    ) -> FleetResult:
-        """`profile` on several devices at once; see `run_fleet`."""
-        from edgeprof.pipeline import fleet
+    def fleet(self, devices: Sequence[str]) -> Fleet:
+        """Several devices, to `run` and `profile` on at once.
 
-        asking.check_profile(files, training, exporters, shapes, inputs, how)
-        boards = [asking.bound(one, threads, cores) for one in self.devices(devices)]
-        ask, told = asking.asked(**how), progress or Silent()
-        with self._measuring("profile", boards, ask) as store:
-            if files is None:
-                outcome = fleet.profile_exported(
-                    self._files, store, training, boards, asked=exporters, ask=ask, progress=told
-                )
-            else:
-                outcome = fleet.profile_files(
-                    store,
-                    [Path(one) for one in files],
-                    boards,
-                    shapes=asking.shapes(shapes),
-                    inputs=None if inputs is None else Path(inputs),
-                    ask=ask,
-                    progress=told,
-                )
-        return FleetResult(outcome, self._root)
+        Args:
+            devices: names; also "all", and "tag:arm64" for those with a tag.
+
+        Raises:
+            UsageError: there is no such device or tag.
+        """
+        return Fleet(self._place, self.devices(devices))
 
     def measure_more(
         self,
@@ -364,8 +316,8 @@ class Suite:
         """
         from edgeprof.pipeline import more
 
-        asked, board = asking.limits(budget, **limits), self._files.device(run.device)
-        with self._working("choose --measure-more", wait_s) as store:
+        asked, board = asking.limits(budget, **limits), self._place.files.device(run.device)
+        with self._place.working("choose --measure-more", wait_s) as store:
             settled = more.measure_more(
                 store,
                 run.outcome.run,
@@ -375,7 +327,7 @@ class Suite:
                 wait_s=wait_s,
                 progress=progress or Silent(),
             )
-        return RunResult(settled.outcome, self._root)
+        return RunResult(settled.outcome, self._place.root)
 
     def compare(
         self,
@@ -409,7 +361,7 @@ class Suite:
 
         files = [first] if second is None else [first, second]
         one, other = asking.sides(files, self.devices(devices), threads, cores)
-        with self._working("compare", wait_s) as store:
+        with self._place.working("compare", wait_s) as store:
             return pipeline.compare(
                 store,
                 one,
@@ -430,7 +382,7 @@ class Suite:
         Raises:
             UsageError: there is none, or no such device.
         """
-        return self._read(device, None)
+        return self._read(device=device)
 
     def load_run(self, name: str) -> RunResult:
         """The run of that name, its ranking recomputed from its raw samples.
@@ -438,7 +390,7 @@ class Suite:
         Raises:
             UsageError: there is none.
         """
-        return self._read(None, name)
+        return self._read(name=name)
 
     def runs(self) -> DataFrame:
         """All runs in the order they began: run, device, training, started_at, finished, candidates, failures,
@@ -446,7 +398,7 @@ class Suite:
         from edgeprof import frames
         from edgeprof.records import Failure, Run
 
-        with asking.reading(self._root) as store:
+        with self._place.reading() as store:
             found = store.all(Run.KIND, Run)
             return frames.runs(found, {one.run: store.count(Failure.KIND, one.run) for one in found})
 
@@ -455,7 +407,7 @@ class Suite:
         from edgeprof import frames
         from edgeprof.records import Trained
 
-        with asking.reading(self._root) as store:
+        with self._place.reading() as store:
             return frames.trained(store.all(Trained.KIND, Trained))
 
     def artifacts(self) -> DataFrame:
@@ -463,7 +415,7 @@ class Suite:
         from edgeprof import frames
         from edgeprof.records import Artifact
 
-        with asking.reading(self._root) as store:
+        with self._place.reading() as store:
             return frames.artifacts(store.all(Artifact.KIND, Artifact))
 
     def accuracy(self, training: str | None = None) -> DataFrame:
@@ -480,7 +432,7 @@ class Suite:
         from edgeprof import frames
         from edgeprof.pipeline import accuracy
 
-        with asking.reading(self._root) as store:
+        with self._place.reading() as store:
             found = accuracy.table(store, training)
         if found.missing:
             warnings.warn("not in the table: " + "; ".join(found.missing), stacklevel=2)
@@ -497,7 +449,7 @@ class Suite:
         """
         from edgeprof.pipeline import accuracy
 
-        with asking.reading(self._root) as store:
+        with self._place.reading() as store:
             return accuracy.pair(store, first, second, training)
 
     def effect(
@@ -521,34 +473,17 @@ class Suite:
         from edgeprof import pipeline, rank
 
         budget_ms = None if budget is None else rank.parse_budget(budget)
-        with asking.reading(self._root) as store:
+        with self._place.reading() as store:
             return pipeline.effect_of(store, training, device, run, budget_ms)
 
-    # --- where it lies, and who holds it
-
-    @property
-    def _root(self) -> Path:
+    def _read(self, device: str | None = None, name: str | None = None) -> RunResult:
         from edgeprof import pipeline
 
-        return pipeline.store_root(self.work)
-
-    def _recipe(self, training: str | None) -> Training:
-        return self._files.training(training or self._files.default_training())
-
-    def _read(self, device: str | None, name: str | None) -> RunResult:
-        from edgeprof import pipeline
-
-        with asking.reading(self._root) as store:
+        with self._place.reading() as store:
             try:
                 this = pipeline.find_run(store, device, name)
             except UsageError:
                 if device is not None:  # one that does not exist is told as such
-                    self._files.device(device)
+                    self._place.files.device(device)
                 raise
-            return RunResult(pipeline.assemble(store, this, write=False), self._root)
-
-    def _working(self, what: str, wait_s: float) -> AbstractContextManager[Store]:
-        return asking.writing(self._root, f"edgeprof {what}", wait_s)
-
-    def _measuring(self, what: str, boards: Sequence[Device], ask: Ask) -> AbstractContextManager[Store]:
-        return self._working(" ".join([what, *(f"--device {one.name}" for one in boards)]), ask.wait_s)
+            return RunResult(pipeline.assemble(store, this, write=False), self._place.root)

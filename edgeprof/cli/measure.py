@@ -88,7 +88,7 @@ def run(
     result: RunResult | FleetResult
     with console.progress() as progress:
         if len(boards) > 1:
-            result = suite.run_fleet(boards, training=training, exporters=exporter, progress=progress, **how)
+            result = suite.fleet(boards).run(training=training, exporters=exporter, progress=progress, **how)
         else:
             result = suite.run(boards[0], training=training, exporters=exporter, progress=progress, **how)
     return tell(result, as_json, strict)
@@ -154,9 +154,8 @@ def profile(
     result: RunResult | FleetResult
     with console.progress() as progress:
         if len(boards) > 1:
-            result = suite.profile_fleet(
+            result = suite.fleet(boards).profile(
                 files or None,
-                boards,
                 training=training,
                 exporters=exporter,
                 threads=threads,
