@@ -71,7 +71,9 @@ def _tell_undecided(found: Undecided, hint: bool) -> None:
 
 
 def _numbers(one: Candidate, limits: Limits) -> str:
-    its = latency(one, limits)
+    its = latency(one, Limits(percentile=50) if limits.maximize == "throughput" and not limits.budget_ms else limits)
+    if its.name == "p99" and one.p99_ms is None:
+        its = latency(one, Limits(percentile=90))
     parts = [
         f"top-1 {percent(one.top1)}",
         f"{its.name} {milliseconds(its.value)} ms (at most {milliseconds(its.high)})",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from edgeprof.rank.latency import Latency, latency
 from edgeprof.records import Candidate, Limits, Ranking
@@ -75,9 +75,19 @@ def chosen_because(chosen: Candidate, runner_up: Candidate | None, limits: Limit
 
 
 def none_because(
-    ranking: Ranking, miss: Candidate | None, refusals: Mapping[str, str], several: bool, limits: Limits
+    ranking: Ranking,
+    miss: Candidate | None,
+    refusals: Mapping[str, str],
+    hindered: Mapping[str, Collection[str]],
+    several: bool,
+    limits: Limits,
 ) -> str:
-    """Why nothing was chosen, with the nearest miss."""
+    """Why nothing was chosen, with the nearest miss.
+
+    Args:
+        refusals: by job, in words.
+        hindered: by job, the limits that it does not surely keep to.
+    """
     if miss is None:
         failed = len(ranking.failures)
         return "Nothing was measured" + (f": {failed} cell{'s' * (failed != 1)} failed." if failed else ".")
@@ -85,9 +95,13 @@ def none_because(
     if limits.maximize == "top1" and all(one.top1 is None for one in ranking.candidates):
         return f"No candidate can be chosen by accuracy: it is not known for any file. {nearest}"
     others = (limits.min_top1, limits.max_size_bytes, limits.max_memory_bytes)
-    if limits.budget_ms is not None and others == (None, None, None):
-        return f"No candidate meets the budget at the upper end of its interval. {nearest}"
-    return f"No candidate keeps to all limits. {nearest}"
+    one_budget = limits.budget_ms is not None and others == (None, None, None)
+    kept = "meets the budget at the upper end of its interval" if one_budget else "keeps to all limits"
+    doubtful = sum(set(some) == {"trust"} for some in hindered.values())
+    if doubtful:
+        would = f"{doubtful} would, but cannot be trusted: see why, and measure again"
+        return f"No candidate that can be trusted {kept}; {would}. {nearest}"
+    return f"No candidate {kept}. {nearest}"
 
 
 def threads(candidate: Candidate) -> str:

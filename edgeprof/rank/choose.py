@@ -86,7 +86,7 @@ def choose(
         undecided=undecided.question(candidates, asked, known, chosen, within, hindered, several),
         reason=words.chosen_because(chosen, runner_up, asked, several)
         if chosen
-        else words.none_because(ranking, miss, why, several, asked),
+        else words.none_because(ranking, miss, why, hindered, several, asked),
     )
 
 
