@@ -310,6 +310,25 @@ def test_without_pandas_a_frame_names_the_extra(recorded: Suite, monkeypatch: py
     assert "edgeprof[frames]" in str(caught.value.hint)
 
 
+def test_two_files_are_compared_in_turn(folder: Path, tmp_path: Path) -> None:
+    suite = Suite(folder, work=tmp_path)
+    found = suite.compare(folder / "good.onnx", folder / "good.tflite", limit_s=0.1)
+    assert (found.first.cell.format, found.second.cell.format) == ("onnx", "tflite")
+    assert found.verdict in ("faster", "same", "undecided")
+    for one, other, more in (("a", None, {}), ("a", "b", {"threads": [1, 2, 4]}), ("a", "b", {"devices": ["gone"]})):
+        with pytest.raises(UsageError):
+            suite.compare(one, other, **typing.cast(typing.Any, more))
+
+
+def test_measuring_more_keeps_the_run_and_what_was_measured(folder: Path, profiled: RunResult) -> None:
+    more = Suite(folder).measure_more(profiled, "1s", maximize="throughput", limit_s=0.01)
+    assert more.name == profiled.name
+    assert set(more.frame()["job"]) == set(profiled.frame()["job"])
+    assert len(more.samples()) >= len(profiled.samples())
+    with pytest.raises(UsageError, match="unit"):
+        Suite(folder).measure_more(profiled, "20")
+
+
 def test_several_devices_at_once_and_a_dead_one_beside_them(folder: Path, tmp_path: Path) -> None:
     suite = Suite.init(tmp_path / "two")
     (suite.path / "devices" / "dead.toml").write_text('transport = "local"\npython = "/no/such/python"\n')

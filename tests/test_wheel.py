@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -40,8 +41,14 @@ def environment(folder: Path, wheel: Path, *more: str) -> Path:
     return folder / "bin" / "edgeprof"
 
 
-def test_the_wheel_in_an_empty_environment_finds_its_suite_and_needs_no_torch(wheel: Path, tmp_path: Path) -> None:
-    edgeprof = environment(tmp_path / "env", wheel)
+@pytest.fixture(scope="module")
+def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The command in an environment of its own, without any extra."""
+    return environment(tmp_path_factory.mktemp("bare") / "env", wheel)
+
+
+def test_the_wheel_in_an_empty_environment_finds_its_suite_and_needs_no_torch(bare: Path, tmp_path: Path) -> None:
+    edgeprof = bare
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     listed = json.loads(run(edgeprof, "list", "--json", cwd=elsewhere).stdout)
@@ -54,6 +61,17 @@ def test_the_wheel_in_an_empty_environment_finds_its_suite_and_needs_no_torch(wh
     assert "Traceback" not in missing.stderr
     run(edgeprof, "init", "mine", cwd=elsewhere)
     run(edgeprof, "check", cwd=elsewhere / "mine")
+
+
+def test_the_wheel_brings_its_types_and_python_works_without_pandas(wheel: Path, bare: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as shipped:
+        assert "edgeprof/py.typed" in shipped.namelist()
+    code = (
+        "from edgeprof import Suite\nfrom edgeprof.errors import MissingPackageError\n"
+        "suite = Suite.init('mine')\nassert suite.devices() and suite.models()\n"
+        "try:\n    suite.runs()\nexcept MissingPackageError as error:\n    print(error.hint)\n"
+    )
+    assert 'pip install "edgeprof[frames]"' in run(bare.parent / "python", "-c", code, cwd=tmp_path).stdout
 
 
 @pytest.mark.slow

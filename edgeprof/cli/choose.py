@@ -63,22 +63,20 @@ def choose(
     the choice meets each limit and that it is the best, what was rejected by which limit, and where the data are too
     thin to decide, how much longer to measure. With several devices: one file that keeps to the limits on all of them.
     """
-    from edgeprof import rank
+    from edgeprof.api import asking
     from edgeprof.cli import choice_lines
     from edgeprof.pipeline import assemble, decide
     from edgeprof.pipeline.more import measure_more as settle
-    from edgeprof.records import Limits
 
     options: Options = context.obj
-    limits = Limits(
-        budget_ms=None if budget is None else rank.parse_budget(budget),
+    limits = asking.limits(
+        budget,
         percentile=percentile,
-        min_top1=None if min_top1 is None else rank.parse_share(min_top1, "least top-1"),
-        max_size_bytes=None if max_size is None else rank.parse_bytes(max_size, "largest file"),
-        max_memory_bytes=None if max_memory is None else rank.parse_bytes(max_memory, "most memory"),
+        min_top1=min_top1,
+        max_size=max_size,
+        max_memory=max_memory,
         maximize=maximize.value,
     )
-    rank.check(limits)
     limit_s, wait_s = seconds(time_limit, "--time-limit"), seconds(wait, "--wait")
     names = _devices(options, device)
     if run is not None and len(names) > 1:
