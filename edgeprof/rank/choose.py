@@ -11,7 +11,7 @@ import numpy as np
 from edgeprof.errors import UsageError
 from edgeprof.rank import choice_words as words
 from edgeprof.rank import undecided
-from edgeprof.rank.evidence import NOTHING, PERCENTILES, Evidence, accuracies, belief, latencies_ms
+from edgeprof.rank.evidence import NOTHING, PERCENTILES, Evidence, accuracies, latencies_ms
 from edgeprof.rank.latency import Latency, latency
 from edgeprof.rank.limits import EXAMPLE
 from edgeprof.records import Candidate, Choice, Limits, Odds, Ranking, Rejected
@@ -161,7 +161,7 @@ def _within(one: Candidate, limits: Limits, known: Evidence) -> float | None:
     """The probability that it meets the budget."""
     if limits.budget_ms is None:
         return None
-    its = belief(known.rounds.get(one.job, ()), limits.percentile)
+    its = known.belief(one.job, limits.percentile)
     return None if its is None else its.probability_within(limits.budget_ms * 1e6)
 
 

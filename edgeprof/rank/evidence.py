@@ -9,7 +9,7 @@ close as they are; others from the Beta distribution with Jeffreys' prior. The d
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +22,25 @@ PERCENTILES = (50, 90, 99)
 Array = NDArray[np.float64]
 
 
-class Evidence(NamedTuple):
+@dataclass(frozen=True)
+class Evidence:
     """Behind the candidates of one ranking."""
 
     rounds: Mapping[str, tuple[Round, ...]]
     """By job: the rounds that count."""
     right: Mapping[str, NDArray[np.bool_]]
     """By artifact_sha: whether it is right on each test image, in one order for all that are here."""
+    _beliefs: dict[tuple[str, int], beliefs.Belief | None] = field(default_factory=dict, repr=False, compare=False)
+
+    def belief(self, job: str, percentile: int) -> beliefs.Belief | None:
+        """Of a latency percentile in ns: 50 is the median of the processes' medians, the others are of all inferences.
+
+        Returns: None for an unknown job, with fewer than 3 rounds, or where the clock gave 0.
+        """
+        key = (job, percentile)
+        if key not in self._beliefs:
+            self._beliefs[key] = _belief(self.rounds.get(job, ()), percentile)
+        return self._beliefs[key]
 
 
 NOTHING = Evidence(rounds={}, right={})
@@ -42,11 +54,7 @@ def evidence(measurements: Sequence[Measurement], right: Mapping[str, NDArray[np
     )
 
 
-def belief(rounds: Sequence[Round], percentile: int) -> beliefs.Belief | None:
-    """Of a latency percentile in ns: 50 is the median of the processes' medians, the others are of all inferences.
-
-    Returns: None with fewer than 3 rounds.
-    """
+def _belief(rounds: Sequence[Round], percentile: int) -> beliefs.Belief | None:
     blocks = [one.samples_ns for one in rounds]
     if any(min(block) <= 0 for block in blocks):
         return None
@@ -59,7 +67,7 @@ def latencies_ms(
     """[candidates, draws]; NaN for a candidate of whose spread nothing is known, infinite where nothing bounds it."""
     found = np.full((len(candidates), draws), np.nan)
     for row, one in zip(found, candidates, strict=True):
-        its = belief(known.rounds.get(one.job, ()), percentile)
+        its = known.belief(one.job, percentile)
         if its is not None:
             row[:] = its.draws(_generator(seed, one.job).random(draws)) / 1e6
     return found

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from edgeprof.records import Interval
@@ -37,8 +37,16 @@ def quantile_interval(blocks: Sequence[ArrayLike], quantile: float, confidence: 
 
 
 def block_quantiles(blocks: Sequence[ArrayLike], quantile: float) -> list[float]:
-    """One number a round."""
-    return [float(np.quantile(np.asarray(block, dtype=np.float64), quantile)) for block in blocks]
+    """One number a round, as `numpy.quantile` gives it, whose generality costs more than the sorting does."""
+    return [_quantile(np.sort(np.asarray(block, dtype=np.float64)), quantile) for block in blocks]
+
+
+def _quantile(ordered: NDArray[np.float64], quantile: float) -> float:
+    place = quantile * (ordered.size - 1)
+    below = math.floor(place)
+    share = place - below
+    low, high = float(ordered[below]), float(ordered[min(below + 1, ordered.size - 1)])
+    return low + (high - low) * share if share < 0.5 else high - (high - low) * (1 - share)
 
 
 def interval_of_median(values: Sequence[float], confidence: float = 0.95) -> Interval:
