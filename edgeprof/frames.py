@@ -30,6 +30,7 @@ from edgeprof.records import (
     Record,
     Run,
     Scored,
+    Shipped,
     Trained,
 )
 
@@ -42,7 +43,7 @@ DataFrame = pd.DataFrame
 INT, FLOAT, BOOL, TEXT, ANY = "Int64", "Float64", "boolean", "string", "object"
 _KINDS: dict[type, str] = {bool: BOOL, int: INT, float: FLOAT, str: TEXT}
 UNITS = ("_ns", "_ms", "_s", "_bytes", "_c")
-_FLATTENED: tuple[type[Record], ...] = (Identity, Parity, Ran, Accuracy, OnSameImages)
+_FLATTENED: tuple[type[Record], ...] = (Identity, Parity, Ran, Accuracy, OnSameImages, Shipped)
 """Records within a record that become columns; others are for `ranking.json`."""
 _UNPREFIXED = (Identity,)
 """Of these, what stands for itself: `model`, not `identity_model`."""

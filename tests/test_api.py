@@ -18,7 +18,7 @@ from conftest import Done, edgeprof
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeprof import Lines, RunResult, Suite, frames
+from edgeprof import Lines, RunResult, Suite, frames, records
 from edgeprof.errors import (
     DeviceBusyError,
     EdgeprofError,
@@ -242,6 +242,15 @@ def test_an_interval_becomes_three_columns_with_the_unit_last() -> None:
     assert columns[columns.index("top1") :][:3] == ["top1", "top1_low", "top1_high"]
     assert frames._unit_of("median_ms") == ("median", "_ms")
     assert frames._unit_of("max_abs_diff") == ("max_abs_diff", "")
+
+
+def test_every_kind_of_record_has_a_table() -> None:
+    kinds = [kind for kind in vars(records).values() if isinstance(kind, type) and issubclass(kind, records.Record)]
+    assert len(kinds) > 50
+    for kind in kinds:
+        assert len(frames.table([], kind)) == 0
+    shipped = [name for name in frames.table([], records.BudgetChoice).columns if str(name).startswith("chosen_")]
+    assert "chosen_p90_high_ms" in shipped
 
 
 def test_mistakes_are_errors_of_ours(folder: Path, tmp_path: Path) -> None:
