@@ -1,4 +1,4 @@
-"""`edgeprof compare`: which of two is faster."""
+"""`edgeprof compare`: which of two files is faster, or what changed between two runs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeprof.cli import console
+from edgeprof.cli import compare_runs, console
 from edgeprof.cli.app import Options, app
+from edgeprof.cli.compare_runs import allow_words, run_words
 from edgeprof.cli.measure import PANEL
 from edgeprof.cli.options import AsJson, Wait, bound, seconds, share
 from edgeprof.errors import EXIT_OK, EXIT_UNTRUSTED, UsageError
@@ -20,14 +21,18 @@ if TYPE_CHECKING:
 @app.command(
     rich_help_panel=PANEL,
     epilog="Examples: `edgeprof compare old.onnx new.onnx`, `edgeprof compare a.tflite --threads 1 --threads 4`,"
-    " `edgeprof compare a.onnx --device pi --device jetson`",
+    " `edgeprof compare a.onnx --device pi --device jetson`, `edgeprof compare previous latest --allow kernel`",
 )
 @console.reported
 def compare(
     context: typer.Context,
     files: Annotated[
         list[str],
-        typer.Argument(help="Two files, or one to compare in two settings; also the sha256 of an exported file."),
+        typer.Argument(
+            help="Two files, or one to compare in two settings; also the sha256 of an exported file. Or two runs (by"
+            " name, `latest`, `previous`): what changed from the first to the second.",
+            autocompletion=run_words,
+        ),
     ],
     device: Annotated[
         list[str] | None, typer.Option("--device", "-d", help="Where; twice to compare devices. Default: localhost.")
@@ -39,6 +44,15 @@ def compare(
         list[str] | None, typer.Option(help="Bind to cores: 0,1 or 2-3, big or little; twice to compare bindings.")
     ] = None,
     zone: Annotated[str, typer.Option(help="Two that differ by less are the same.")] = "2%",
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Of two runs: compare them although they differ in this: kernel, governor, method,"
+            " runtime:onnxruntime, ...; may be repeated.",
+            autocompletion=allow_words,
+        ),
+    ] = None,
     time: Annotated[str, typer.Option(help="Most time to spend: 60s, 5m.")] = "60s",
     shape: Annotated[
         list[str] | None, typer.Option(help="Fix a dynamic input: name=1x3x224x224; may be repeated.")
@@ -50,12 +64,20 @@ def compare(
     wait: Wait = "0",
     as_json: AsJson = False,
 ) -> int:
-    """Which of two is faster: the ratio with its interval, and one word: faster, same or undecided."""
+    """Which of two is faster: the ratio with its interval, and one word: faster, same or undecided.
+
+    Of two runs: the change of each candidate's latency, top-1, size and memory, with intervals. Runs that differ in
+    what moves latencies (kernel, governor, runtime, ...) are refused with exit code 2 unless that is allowed by name.
+    """
     import msgspec
 
     from edgeprof import pipeline
 
     options: Options = context.obj
+    if compare_runs.asked(options, files):
+        return compare_runs.run(context, files, device or [], zone, allow or [], strict, as_json)
+    if allow:
+        raise UsageError("--allow is for two runs", hint="edgeprof compare previous latest")
     suite = options.suite()
     names, counts = device or ["localhost"], threads or [1]
     bindings = [bound(one) for one in cores] if cores else []

@@ -11,7 +11,7 @@ import typer
 
 from edgeprof.cli import console
 from edgeprof.cli.app import Options, app
-from edgeprof.cli.options import AsJson, RunName
+from edgeprof.cli.options import AsJson, RunName, model_words
 from edgeprof.errors import EXIT_OK, EXIT_RECORD, UsageError, nearest
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ class Shown(StrEnum):
     artifacts = "artifacts"
     accuracy = "accuracy"
     effect = "effect"
+    history = "history"
+    proxies = "proxies"
 
 
 @app.command(
@@ -103,7 +105,8 @@ def _shown_words() -> list[str]:
 @app.command(
     rich_help_panel=PANEL,
     epilog="Examples: `edgeprof show runs`, `edgeprof show artifacts --json`, `edgeprof show latest`,"
-    " `edgeprof show latest --recompute`, `edgeprof show accuracy`, `edgeprof show effect --budget 5ms`",
+    " `edgeprof show latest --recompute`, `edgeprof show accuracy`, `edgeprof show effect --budget 5ms`,"
+    " `edgeprof show history --device pi --model resnet18`, `edgeprof show proxies --device pi --device localhost`",
 )
 @console.reported
 def show(
@@ -114,7 +117,8 @@ def show(
             metavar="WHAT",
             help="`runs`, `trained` or `artifacts`: all of them. `latest` or a run's name: that run in short."
             " `accuracy`: how right checkpoints and files are, with intervals and the drop of each file. `effect`: what"
-            " the initialisation brings.",
+            " the initialisation brings. `history`: a model over all runs of a device. `proxies`: how far MACs,"
+            " parameters, size, the host or another board tell the order by latency.",
             autocompletion=_shown_words,
         ),
     ],
@@ -130,9 +134,21 @@ def show(
         str | None, typer.Option("--training", "-t", help="With `accuracy` or `effect`: of this training.")
     ] = None,
     device: Annotated[
-        str | None, typer.Option("--device", "-d", help="With `effect`: with the latencies of the newest run there.")
+        list[str] | None,
+        typer.Option(
+            "--device",
+            "-d",
+            help="With `effect`: with the latencies of the newest run there. With `history`: its runs. With `proxies`:"
+            " may be repeated; default: all with a run.",
+        ),
     ] = None,
-    run: Annotated[str | None, typer.Option("--run", help="With `effect`: of this run.")] = None,
+    run: Annotated[str | None, typer.Option("--run", help="With `effect` or `proxies`: of this run.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="With `history`: which.", autocompletion=model_words)
+    ] = None,
+    exporter: Annotated[
+        str | None, typer.Option("--exporter", "-e", help="With `history`: in this form alone. Default: in all.")
+    ] = None,
     budget: Annotated[
         str | None, typer.Option(help="With `effect`: what is chosen for this latency (5ms, 0.2s) under each.")
     ] = None,
@@ -154,7 +170,16 @@ def show(
     options: Options = context.obj
     if recompute and what in list(Shown):
         raise UsageError(f"--recompute is for a run, not for {what}", hint="edgeprof show latest --recompute")
-    findings.check(what, names or [], training=training, device=device, run=run, budget=budget)
+    findings.check(
+        what,
+        names or [],
+        devices=device or [],
+        training=training,
+        run=run,
+        budget=budget,
+        model=model,
+        exporter=exporter,
+    )
     store = options.store(read_only=True)
     if what == Shown.runs:
         records = store.all(Run.KIND, Run)
@@ -167,7 +192,11 @@ def show(
     elif what == Shown.accuracy:
         findings.accuracy(store, names or [], training, as_json)
     elif what == Shown.effect:
-        findings.effect(store, training, device, run, budget, as_json)
+        findings.effect(store, training, device[0] if device else None, run, budget, as_json)
+    elif what == Shown.history:
+        findings.history(store, device or [], model, exporter, as_json)
+    elif what == Shown.proxies:
+        findings.proxies(store, device or [], run, as_json)
     elif recompute:
         return _recompute(store, _named(store, what), as_json)
     else:

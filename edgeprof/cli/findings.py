@@ -1,4 +1,4 @@
-"""`edgeprof show accuracy` and `show effect`."""
+"""`edgeprof show accuracy`, `show effect`, `show history` and `show proxies`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,17 @@ from edgeprof.errors import UsageError
 if TYPE_CHECKING:
     from edgeprof.store import Store
 
-ACCURACY, EFFECT = "accuracy", "effect"
+ACCURACY, EFFECT, HISTORY, PROXIES = "accuracy", "effect", "history", "proxies"
+TAKES: dict[str, tuple[str, ...]] = {
+    ACCURACY: ("training",),
+    EFFECT: ("training", "device", "run", "budget"),
+    HISTORY: ("device", "model", "exporter"),
+    PROXIES: ("device", "run"),
+}
+"""The options that each takes."""
 
 
-def check(what: str, names: Sequence[str], **given: str | None) -> None:
+def check(what: str, names: Sequence[str], *, devices: Sequence[str], **given: str | None) -> None:
     """Refuse what means nothing together.
 
     Raises:
@@ -26,11 +33,12 @@ def check(what: str, names: Sequence[str], **given: str | None) -> None:
         raise UsageError(
             f"a comparison is between two: {len(names)} given", hint="edgeprof show accuracy A B, or no name for all"
         )
-    takes = {ACCURACY: {"training"}, EFFECT: {"training", "device", "run", "budget"}}.get(what, set())
-    for name, value in given.items():
-        if value is not None and name not in takes:
-            where = "`show effect`" if name != "training" else "`show accuracy` and `show effect`"
+    for name, value in {"device": devices or None, **given}.items():
+        if value is not None and name not in TAKES.get(what, ()):
+            where = " and ".join(f"`show {one}`" for one, takes in TAKES.items() if name in takes)
             raise UsageError(f"--{name} is not for `show {what}`", hint=f"it is for {where}")
+    if len(devices) > 1 and what != PROXIES:
+        raise UsageError(f"`show {what}` is of one device", hint=f"leave {devices[1]} out")
 
 
 def accuracy(store: Store, names: Sequence[str], training: str | None, as_json: bool) -> None:
@@ -65,3 +73,32 @@ def effect(
         console.print_record(found)
     else:
         effect_lines.tell_effect(found)
+
+
+def history(store: Store, devices: Sequence[str], model: str | None, exporter: str | None, as_json: bool) -> None:
+    """A model over all runs of a device."""
+    from edgeprof.cli import history_lines
+    from edgeprof.pipeline import runs
+    from edgeprof.stats.pairs import ZONE
+
+    if not devices or model is None:
+        raise UsageError(
+            "a history is of one model on one device", hint="edgeprof show history --device NAME --model NAME"
+        )
+    found = runs.past(store, devices[0], model, exporter=exporter, zone=ZONE)
+    if as_json:
+        console.print_record(found)
+    else:
+        history_lines.tell_history(found)
+
+
+def proxies(store: Store, devices: Sequence[str], run: str | None, as_json: bool) -> None:
+    """How far cheap numbers tell the order by latency."""
+    from edgeprof.cli import proxy_lines
+    from edgeprof.pipeline.proxies import proxies as of_store
+
+    found = of_store(store, devices, run)
+    if as_json:
+        console.print_record(found)
+    else:
+        proxy_lines.tell_proxies(found)

@@ -186,7 +186,7 @@ def pair(store: Store, first: str, second: str, training: str | None = None) -> 
     known: list[Kind] = [*checkpoints, *files]
     one, other = (_named(known, name) for name in (first, second))
     mine, its = predictions(store, one), predictions(store, other)
-    if mine.labels != its.labels or _images_of(store, one) != _images_of(store, other):
+    if mine.labels != its.labels or images_of(store, one) != images_of(store, other):
         raise UsageError(
             f"{one.identity.label()} and {other.identity.label()} saw different test images",
             where=f"{mine.shares.images} and {its.shares.images} images",
@@ -214,7 +214,7 @@ def _named(known: Sequence[Kind], name: str) -> Kind:
     raise UsageError(f"{name!r} may be {len(found)} of them", hint=f"say more of it, for example: {shown}")
 
 
-def _images_of(store: Store, one: Kind) -> object:
+def images_of(store: Store, one: Kind) -> object:
     """Where its test images come from; labels alone do not tell two data sets of equal classes apart."""
     checkpoint = one
     if isinstance(one, Artifact):
