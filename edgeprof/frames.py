@@ -33,6 +33,7 @@ from edgeprof.records import (
     Shipped,
     Trained,
 )
+from edgeprof.records.compared import History, Moved, Past
 
 try:
     import pandas as pd
@@ -43,7 +44,7 @@ DataFrame = pd.DataFrame
 INT, FLOAT, BOOL, TEXT, ANY = "Int64", "Float64", "boolean", "string", "object"
 _KINDS: dict[type, str] = {bool: BOOL, int: INT, float: FLOAT, str: TEXT}
 UNITS = ("_ns", "_ms", "_s", "_bytes", "_c")
-_FLATTENED: tuple[type[Record], ...] = (Identity, Parity, Ran, Accuracy, OnSameImages, Shipped)
+_FLATTENED: tuple[type[Record], ...] = (Identity, Parity, Ran, Accuracy, OnSameImages, Shipped, Moved)
 """Records within a record that become columns; others are for `ranking.json`."""
 _UNPREFIXED = (Identity,)
 """Of these, what stands for itself: `model`, not `identity_model`."""
@@ -133,6 +134,16 @@ def runs(some: Sequence[Run], failed: Mapping[str, int]) -> DataFrame:
     found = _framed(some, columns)
     found["started_at"] = pd.to_datetime(found["started_at"], utc=True).astype("datetime64[us, UTC]")
     return found
+
+
+def history(found: History) -> DataFrame:
+    """A model over its runs, a row for each candidate and run."""
+    rows = [(line.identity, past) for line in found.lines for past in line.runs]
+    columns = {
+        **columns_of(Identity, get=lambda row: row[0]),
+        **columns_of(Past, get=lambda row: row[1]),
+    }
+    return _framed(rows, columns)
 
 
 def trained(some: Sequence[Trained]) -> DataFrame:
@@ -238,7 +249,7 @@ def _picked(kind: type[Record], names: Sequence[str]) -> Columns:
     return {name: known[name] for name in names}
 
 
-def _framed(records: Sequence[Record], columns: Columns) -> DataFrame:
+def _framed(records: Sequence[object], columns: Columns) -> DataFrame:
     return pd.DataFrame(
         {name: _array([get(one) for one in records], kind) for name, (kind, get) in columns.items()},
         columns=pd.Index(list(columns)),

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import ready_models
 import report_records
+import stored_runs
 from conftest import Done, edgeprof
 from hypothesis import given
 from hypothesis import strategies as st
@@ -338,6 +339,45 @@ def test_measuring_more_keeps_the_run_and_what_was_measured(folder: Path, profil
         Suite(folder).measure_more(profiled, "20")
 
 
+@pytest.fixture(scope="module")
+def slower(tmp_path_factory: pytest.TempPathFactory) -> tuple[Suite, list[RunResult]]:
+    """Three runs: two alike, then one with a slower file."""
+    root = tmp_path_factory.mktemp("runs")
+    new = stored_runs.Kind(slower={"resnet18": 2.0}, files={"resnet18": "new-"})
+    names = stored_runs.write(root, [stored_runs.Kind(), stored_runs.Kind(), new])
+    suite = Suite(work=root)
+    return suite, [suite.load_run(name) for name in names]
+
+
+def test_what_changed_since_an_earlier_run(slower: tuple[Suite, list[RunResult]]) -> None:
+    suite, (first, _, last) = slower
+    changes = frames.table(last.changes_since(first).changes)
+    found = changes.groupby("model")["verdict"].unique().map(list).to_dict()
+    assert found == {"resnet18": ["slower"], "mobilenetv3_small_100": ["same"]}
+    assert changes["median_ms_ratio"].between(1.9, 2.1).sum() == 6
+    with pytest.raises(UsageError):
+        last.changes_since(first, allow=["nothing"])
+    history = suite.history("raspberry-pi", "resnet18", exporter="onnx-fp32")
+    assert history["run"].tolist() == [one.name for one in slower[1]] * 2
+    assert history["verdict"].tolist() == [pd.NA, "same", "slower"] * 2
+    assert history["median_low_ms"].dtype == "Float64"
+
+
+def test_a_run_is_held_against_a_baseline(slower: tuple[Suite, list[RunResult]], tmp_path: Path) -> None:
+    suite, (first, same, worse) = slower
+    file = tmp_path / "baselines" / "pi.json"
+    assert first.write_baseline(file).run == first.name
+    assert suite.gate(file, same, again=False).verdict in ("pass", "cannot tell")
+    failed = suite.gate(file, worse, again=False, size="none")
+    assert (failed.verdict, failed.exit_code) == ("fail", 1)
+    judged = frames.table(failed.judgements)
+    assert judged.loc[judged["verdict"] == "fail", "model"].unique().tolist() == ["resnet18"]
+    with pytest.raises(UsageError, match="no share above 0"):
+        suite.gate(file, same, latency="p50:5")
+    with pytest.raises(UsageError, match="no such baseline"):
+        suite.gate(tmp_path / "gone.json", same)
+
+
 def test_several_devices_at_once_and_a_dead_one_beside_them(folder: Path, tmp_path: Path) -> None:
     suite = Suite.init(tmp_path / "two")
     (suite.path / "devices" / "dead.toml").write_text('transport = "local"\npython = "/no/such/python"\n')
@@ -353,6 +393,7 @@ def test_several_devices_at_once_and_a_dead_one_beside_them(folder: Path, tmp_pa
     with pytest.raises(UsageError, match="dead"):
         found["dead"]
     assert found.choose("1s").chosen == ()
+    assert "localhost: 1 candidates" in repr(found)
     assert suite.latest("localhost").ranking == found["localhost"].ranking
     assert suite.fleet(["localhost"]).latest().frame().equals(found.frame())
     with pytest.raises(UsageError, match="dead"):

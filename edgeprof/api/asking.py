@@ -56,6 +56,21 @@ class Limiting(TypedDict, total=False):
     """What is best among those that keep to the limits."""
 
 
+class Gating(TypedDict, total=False):
+    """What must not get worse, and by how much: keywords of `Suite.gate`, as the options of `edgeprof gate`."""
+
+    latency: str | None
+    """Slow-downs that must not pass: "p50:5%" (if not said), "p50:5%,p99:10%", or "none"."""
+    top1: str | None
+    """Drop, in percentage points: "0.5pp"."""
+    size: str | None
+    """Growth of the file: "2%"."""
+    memory: str | None
+    """Growth of the process's peak memory: "10%"."""
+    budget: str | None
+    """What p90 must keep to, absolute: "20ms"."""
+
+
 class Means(TypedDict, total=False):
     """On what to train, and how many at once: keywords of `Suite.train`, as the options of `edgeprof train`."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -28,9 +29,11 @@ if TYPE_CHECKING:
         Ranking,
         Trained,
     )
+    from edgeprof.records.compared import RunsCompared
+    from edgeprof.records.gate import Baseline
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RunResult:
     """One run on one device: its ranking, and everything that can be computed of its raw samples.
 
@@ -40,6 +43,11 @@ class RunResult:
     outcome: Outcome
     root: Path
     """The store's folder."""
+
+    def __repr__(self) -> str:
+        """Short, for notebooks: what it holds is large."""
+        candidates, failures = len(self.ranking.candidates), len(self.failed)
+        return f"<run {self.name} on {self.device}: {candidates} candidates, {failures} failures>"
 
     @property
     def name(self) -> str:
@@ -117,9 +125,43 @@ class RunResult:
         from edgeprof.pipeline import decide
 
         asked = asking.limits(budget, **limits)
-        outcome = dataclasses.replace(self.outcome, measurements=self.measurements)
         with reading(self.root) as store:
-            return decide.choose(store, outcome, asked)
+            return decide.choose(store, self.outcome_with_samples, asked)
+
+    def changes_since(self, earlier: RunResult, *, allow: Sequence[str] = (), zone: float = 0.02) -> RunsCompared:
+        """What changed from an earlier run to this one, candidate by candidate: `frames.table(found.changes)`.
+
+        Args:
+            allow: in what the runs may differ, as for `edgeprof compare --allow`.
+            zone: two latencies that differ by less are the same, as a share.
+
+        Raises:
+            UsageError: they are not comparable, or have no candidate in common.
+        """
+        from edgeprof.pipeline import runs
+        from edgeprof.rank import comparable
+
+        with reading(self.root) as store:
+            return runs.compare_runs(
+                store, earlier.outcome.run, self.outcome.run, zone=zone, allow=comparable.allowed(allow)
+            )
+
+    def write_baseline(self, path: str | PathLike[str]) -> Baseline:
+        """Write what was measured as a baseline for `Suite.gate`; one that is there keeps its calibration if it fits.
+
+        Raises:
+            DeviceError, ExportError: nothing was measured.
+            RecordError: what is there is no baseline.
+            UsageError: it cannot be written there.
+        """
+        from edgeprof.pipeline import baseline, gate
+
+        file = Path(path)
+        with reading(self.root) as store:
+            old = baseline.read_baseline(file) if file.exists() else None
+            new = gate.updated(store, self.outcome_with_samples, old)
+            baseline.write_baseline(file, new)
+        return new
 
     def report(self) -> dict[str, Path]:
         """Write the report anew: "html", "json", "csv", "markdown", ... -> file.
@@ -132,6 +174,11 @@ class RunResult:
         with writing(self.root) as store:
             return pipeline.assemble(store, self.outcome.run).files
 
+    @property
+    def outcome_with_samples(self) -> Outcome:
+        """`outcome` with the measurements, whatever is in memory."""
+        return dataclasses.replace(self.outcome, measurements=self.measurements)
+
     def _again(self, by: str | None = None) -> Outcome:
         from edgeprof import pipeline
 
@@ -139,13 +186,17 @@ class RunResult:
             return pipeline.assemble(store, self.outcome.run, by or self.ranking.by, write=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FleetResult:
     """Several devices, measured at once: those that have a ranking, and those that failed."""
 
     outcome: FleetOutcome
     root: Path
     """The store's folder."""
+
+    def __repr__(self) -> str:
+        """Short, for notebooks."""
+        return f"<{len(self)} devices with a ranking, {len(self.failed)} without: {[*self]}>"
 
     @property
     def runs(self) -> tuple[RunResult, ...]:
@@ -193,7 +244,7 @@ class FleetResult:
         if not self.runs:
             raise UsageError("no device has a ranking to choose from")
         asked = asking.limits(budget, **limits)
-        outcomes = [dataclasses.replace(one.outcome, measurements=one.measurements) for one in self.runs]
+        outcomes = [one.outcome_with_samples for one in self.runs]
         with reading(self.root) as store:
             return decide.choose_for_all(store, outcomes, asked)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from edgeprof import suite as suites
 from edgeprof.api import asking
-from edgeprof.api.asking import Cores, FilePath, Limiting, Means, Measuring
+from edgeprof.api.asking import Cores, FilePath, Gating, Limiting, Means, Measuring
 from edgeprof.api.fleet import Fleet
 from edgeprof.api.place import Place, ours, writing
 from edgeprof.api.results import Exported, RunResult, TrainingResult
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         PairResult,
         Training,
     )
+    from edgeprof.records.gate import GateResult
 
 HERE = "localhost"
 
@@ -374,6 +375,55 @@ class Suite:
                 progress=progress or Silent(),
             )
 
+    def gate(
+        self,
+        baseline: FilePath,
+        run: RunResult | None = None,
+        *,
+        files: Sequence[FilePath] = (),
+        allow: Sequence[str] = (),
+        again: bool = True,
+        limit_s: float = 600.0,
+        wait_s: float = 0.0,
+        progress: Progress | None = None,
+        **limits: Unpack[Gating],
+    ) -> GateResult:
+        """Whether a change made it worse than a baseline says: `verdict` is "pass", "fail", "cannot tell", ...
+
+        Args:
+            baseline: the file, as `RunResult.write_baseline` writes it.
+            run: what to judge; None: a new run, as that of the baseline was.
+            files: of a new run against a baseline of ready files.
+            allow: facts that may differ, as for `edgeprof gate --allow`.
+            again: whether what is suspected is measured again, for at most `limit_s`.
+            limits: see `edgeprof.api.asking.Gating`.
+
+        Raises:
+            UsageError: there is no such baseline, it is of something else, or a limit means nothing.
+            RecordError: the baseline is damaged or of another schema.
+            others: see `run`.
+        """
+        from edgeprof.pipeline import gate as gates
+        from edgeprof.pipeline.baseline import read_baseline
+        from edgeprof.rank import comparable
+        from edgeprof.rank.gate_limits import parse_limits
+
+        file, ready = Path(baseline), [Path(one) for one in files]
+        accepted = comparable.allowed(allow)
+        asked = parse_limits(**limits)
+        ask = gates.GateAsk(limits=asked, allow=accepted, again=again, limit_s=limit_s, wait_s=wait_s)
+        with ours():
+            old = read_baseline(file)
+        board, told = self._place.files.device(old.device), progress or Silent()
+        with self._place.working("gate", wait_s, [board]) as store:
+            if run is None:
+                outcome = gates.measure_for(
+                    self._place.files, store, board, old, files=ready, wait_s=wait_s, progress=told
+                )
+            else:
+                outcome = run.outcome_with_samples
+            return gates.gate(store, outcome, board, old, str(file), ask, progress=told)
+
     # --- what was made and measured
 
     def latest(self, device: str | None = None) -> RunResult:
@@ -401,6 +451,22 @@ class Suite:
         with self._place.reading() as store:
             found = store.all(Run.KIND, Run)
             return frames.runs(found, {one.run: store.count(Failure.KIND, one.run) for one in found})
+
+    def history(self, device: str, model: str, *, exporter: str | None = None, zone: float = 0.02) -> DataFrame:
+        """A model over all finished runs on a device, a row for each candidate and run: its numbers, in what the run
+        differs from the one before (`comparable`), the change against that (`change_ratio`) and the verdict.
+
+        Args:
+            zone: two that differ by less are the same, as a share.
+
+        Raises:
+            UsageError: none of them measured it.
+        """
+        from edgeprof import frames
+        from edgeprof.pipeline import runs
+
+        with self._place.reading() as store:
+            return frames.history(runs.past(store, device, model, exporter=exporter, zone=zone))
 
     def trained(self) -> DataFrame:
         """All checkpoints, a row each."""
