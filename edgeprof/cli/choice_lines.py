@@ -49,7 +49,7 @@ def tell_fleet(found: FleetChoice) -> None:
     for label, some in (("chosen", found.chosen), ("runner-up", found.runner_up)):
         for one in some:
             _tell_placed(label, one, found.limits)
-    for miss in found.misses:
+    for miss in found.misses if found.chosen else found.misses[1:]:  # the reason tells the first
         print(f"  missed: {miss}")
     print("On each alone:")
     for choice in found.each:

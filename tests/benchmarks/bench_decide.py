@@ -9,7 +9,9 @@ least 9, at most 30, when the median's interval is within 1%.
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -237,3 +239,24 @@ def test_measuring_what_is_in_question_takes_a_third_of_measuring_all() -> None:
         budget = float(truth[generator.integers(candidates)] * np.exp(generator.normal(0, 0.01)))
         pairs.append((_settle(levels, truth, top1, budget, True), _settle(levels, truth, top1, budget, False)))
     _report("simulated", pairs)
+
+
+def test_the_same_on_recorded_rounds_of_this_machine() -> None:
+    """Each candidate has the 60 rounds of a recorded cell, scaled, from any of them on; its truth is their median."""
+    recorded = json.loads((Path(__file__).parent / "traces" / "gate-busy.json").read_text(encoding="utf-8"))
+    sides = [one[side]["p50"] for one in recorded["sessions"] for side in ("before", "now")]
+    traces = [np.array(one, dtype=np.float64) for one in sides]
+    traces = [one[: sequence.HORIZON] / np.median(one[: sequence.HORIZON]) for one in traces]
+    generator = np.random.default_rng(14)
+    studies, candidates = 200, 12
+    pairs = []
+    for _ in range(studies):
+        truth = np.exp(generator.uniform(0, math.log(4), candidates))
+        top1 = generator.permutation(np.linspace(0.8, 0.95, candidates))
+        mine = [traces[generator.integers(len(traces))] for _ in range(candidates)]
+        levels = np.stack(
+            [base * np.roll(one, generator.integers(len(one))) for base, one in zip(truth, mine, strict=True)]
+        )
+        budget = float(truth[generator.integers(candidates)] * np.exp(generator.normal(0, 0.03)))
+        pairs.append((_settle(levels, truth, top1, budget, True), _settle(levels, truth, top1, budget, False)))
+    _report("recorded", pairs)
