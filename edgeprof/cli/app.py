@@ -83,6 +83,7 @@ from edgeprof.cli import device  # noqa: E402, F401  # isort: skip
 from edgeprof.cli import compare  # noqa: E402, F401  # isort: skip
 from edgeprof.cli import decide  # noqa: E402, F401  # isort: skip
 from edgeprof.cli import choose  # noqa: E402, F401  # isort: skip
+from edgeprof.cli import reporting  # noqa: E402, F401  # isort: skip
 from edgeprof.cli import gate  # noqa: E402, F401  # isort: skip
 from edgeprof.cli import training  # noqa: E402, F401  # isort: skip
 from edgeprof.cli import make  # noqa: E402, F401  # isort: skip

@@ -1,4 +1,4 @@
-"""`edgeprof rank`, `choose`, `report` and `show`: from what was measured to a decision. Nothing here measures."""
+"""`edgeprof rank` and `show`: from what was measured to a decision. Nothing here measures."""
 
 from __future__ import annotations
 
@@ -78,23 +78,6 @@ def rank(
     else:
         tables.tell_ranking(outcome.ranking)
         on_device_lines.tell_on_device(outcome.ranking)
-
-
-@app.command(rich_help_panel=PANEL, epilog="Example: `edgeprof report --device localhost`")
-@console.reported
-def report(context: typer.Context, device: OptionalDevice = None, run: RunName = None, as_json: AsJson = False) -> None:
-    """Write the report of a run anew from its raw samples: HTML, JSON, CSV and Markdown."""
-    from edgeprof import pipeline
-
-    options: Options = context.obj
-    store = options.store()
-    outcome = pipeline.assemble(store, find(options, store, device, run))
-    if as_json:
-        files = {name: str(path) for name, path in outcome.files.items()}
-        console.print_json({"schema": console.JSON_SCHEMA, "run": outcome.run.run, "files": files})
-    else:
-        for path in outcome.files.values():
-            print(console.shown_path(path))
 
 
 def _shown_words() -> list[str]:

@@ -15,7 +15,20 @@ import msgspec
 from edgeprof import __version__
 from edgeprof.errors import MissingPackageError
 from edgeprof.records import ADVICE, Candidate, Measurement, Ranking, to_json
-from edgeprof.report import budget, effect, findings, on_device, operators, precision, ran, samples, threads, words
+from edgeprof.report import (
+    budget,
+    effect,
+    findings,
+    on_device,
+    operators,
+    precision,
+    proxies,
+    ran,
+    samples,
+    starts,
+    threads,
+    words,
+)
 from edgeprof.report.drawing import to_svg
 from edgeprof.report.scatter import scatter
 from edgeprof.report.spreads import distributions, time_order
@@ -30,6 +43,9 @@ PANELS = 24
 """Most candidates, or files, that have a drawing of their own."""
 SCRIPTS = ("table.js", "points.js", "budget.js", "paper.js")
 """What the page's one script is made of, in this order."""
+LIMIT = 200
+"""Most rows of the table of candidates that are shown before all are asked for."""
+FORMAT_NAMES = {"onnx": "ONNX", "openvino": "OpenVINO", "tflite": "TFLite"}
 FILTERS = {"format": "Format", "precision": "Precision", "init": "Initialisation"}
 """What the table of candidates can be filtered by, where there are several kinds of it."""
 
@@ -58,7 +74,7 @@ def render_page(template: str, **context: Any) -> str:
     parts = "".join(loader.get_source(environment, name)[0] for name in SCRIPTS)
     script = f"(() => {{\n{parts}}})();\n"
     return environment.get_template(template).render(
-        **context, style=style, script=script, policy=_policy(style, script)
+        **context, limit=LIMIT, style=style, script=script, policy=_policy(style, script)
     )
 
 
@@ -82,6 +98,7 @@ def _environment() -> jinja2.Environment:
     )
     for filter_ in (words.number, words.ms, words.percent, words.megabytes, words.place, words.drop, effect.points):
         environment.filters[filter_.__name__] = filter_
+    environment.filters |= {"tau": proxies.tau, "tau_span": proxies.tau_span}
     environment.globals |= {"span": words.span, "percent_span": words.percent_span, "plural": words.plural}
     environment.globals |= {"points_span": effect.points_span, "drop_span": words.drop_span}
     return environment
@@ -99,7 +116,7 @@ def _policy(style: str, script: str) -> str:
 def _script_data(ranking: Ranking) -> str:
     """JSON that cannot end the script element it stands in. Operators, of which there may be very many, and the effect
     stand in the page's tables and in `ranking.json`."""
-    text = to_json(msgspec.structs.replace(ranking, operators=(), effect=None)).decode()
+    text = to_json(msgspec.structs.replace(ranking, operators=(), effect=None, proxies=None)).decode()
     for char in "<>&\u2028\u2029":
         text = text.replace(char, f"\\u{ord(char):04x}")
     return text
@@ -144,18 +161,19 @@ def _context(ranking: Ranking, measurements: Sequence[Measurement]) -> dict[str,
         "order": findings.BY.get(ranking.by, ranking.by),
         "images": sorted({one.test_images for one in ranking.candidates if one.test_images is not None}),
         "method": findings.how_measured(ranking),
-        "facts": _facts(ranking),
+        "facts": facts(ranking),
         "agents": sorted({each.agent_sha[:12] for one in measurements for each in one.rounds}),
         "failure_name": words.failure_name,
         "formats": sorted({one.format for one in ranking.candidates}),
-        "format_names": {"onnx": "ONNX", "openvino": "OpenVINO", "tflite": "TFLite"},
-        "started": _date(ranking.started_at),
+        "format_names": FORMAT_NAMES,
+        "started": started(ranking),
         "there": on_device.there(ranking),
     }
 
 
-def _date(text: str) -> str:
-    """ "2 January 2026, 03:04 UTC" where the text is such a time, else the text."""
+def started(ranking: Ranking) -> str:
+    """ "2 January 2026, 03:04 UTC" where it holds such a time, else the text that it holds."""
+    text = ranking.started_at
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
@@ -166,7 +184,8 @@ def _date(text: str) -> str:
     return f"{time.day} {time:%B %Y, %H:%M} UTC"
 
 
-def _facts(ranking: Ranking) -> list[tuple[str, str]]:
+def facts(ranking: Ranking) -> list[tuple[str, str]]:
+    """What is known of the device, as names and values; empty where no session with it began."""
     facts = ranking.facts
     if facts is None:
         return []
@@ -204,20 +223,52 @@ def _drawings(ranking: Ranking, measurements: Sequence[Measurement]) -> dict[str
             "points": [ids[job] for job in jobs],
             "domain": spec["usermeta"]["x"],
         }
-    drawn |= {"spreads": None, "spreads_phone": None, "panels": None, "panels_phone": None, "panelled": 0}
+    drawn |= {
+        "spreads": None,
+        "spreads_phone": None,
+        "panels": None,
+        "panels_phone": None,
+        "panelled": 0,
+        "spread_rows": 0,
+    }
     if measured:
-        spread = [(one, samples.spread(found[one.job])) for one in measured]
+        # The doubtful ones are what people look up here, so they are drawn even where there are too many.
+        drawn |= {"spread_rows": len(rows := _first(measured, samples.ROWS))}
+        spread = [(one, samples.spread(found[one.job])) for one in rows]
         drawn["spreads"] = to_svg(distributions(spread, names, width=WIDE))
         drawn["spreads_phone"] = to_svg(distributions(spread, names, width=PHONE))
-        # The doubtful ones are what people look up here, so they are drawn even where there are too many.
-        first = sorted(measured, key=lambda one: one.trusted)[:PANELS]
-        shown = [(one, samples.in_time_order(found[one.job])) for one in measured if one in first]
+        shown = [(one, samples.in_time_order(found[one.job])) for one in _first(measured, PANELS)]
         drawn["panels"] = to_svg(time_order(shown, names, width=WIDE, columns=COLUMNS_WIDE))
         drawn["panels_phone"] = to_svg(time_order(shown, names, width=PHONE, columns=COLUMNS_PHONE))
         drawn["panelled"] = len(shown)
     drawn["measured"] = len(measured)
     drawn["executed"] = ran.executed(ranking.candidates, found)
-    return drawn | _sweeps(ranking, found, names) | _profiles(ranking) | _initialisation(ranking) | _accuracy(ranking)
+    drawn |= _starts(ranking, found, names)
+    drawn |= _sweeps(ranking, found, names) | _profiles(ranking) | _initialisation(ranking) | _accuracy(ranking)
+    return drawn | proxies.context(ranking.proxies)
+
+
+def _first(candidates: Sequence[Candidate], most: int) -> list[Candidate]:
+    """At most so many of them, in their order; all that are not trusted before any other is left out."""
+    jobs = {one.job for one in sorted(candidates, key=lambda one: one.trusted)[:most]}
+    return [one for one in candidates if one.job in jobs]
+
+
+def _starts(ranking: Ranking, found: Mapping[str, Measurement], names: words.Names) -> dict[str, Any]:
+    """Cold start and memory."""
+    some = ranking.candidates[: samples.ROWS]
+    remembered = [one for one in ranking.candidates if one.peak_rss_bytes is not None]
+    drawings = [[to_svg(starts.cold_start(some, names, width=width)) for width in (WIDE, PHONE)] if some else None]
+    rows = remembered[: samples.ROWS]
+    drawings.append(
+        [to_svg(starts.memory(rows, found, names, width=width)) for width in (WIDE, PHONE)] if rows else None
+    )
+    return {
+        "cold": drawings[0],
+        "memory": drawings[1],
+        "most_rows": samples.ROWS,
+        "remembered": [(one, starts.model_bytes(found.get(one.job))) for one in remembered],
+    }
 
 
 def _initialisation(ranking: Ranking) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Is a written report what the raw samples give? Compared byte for byte."""
+"""Is a written report what the raw samples give? Compared byte for byte, Parquet value by value."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 
 from edgeprof.errors import RecordError
 from edgeprof.records import Measurement, Ranking, Record
+from edgeprof.report import parquet
 from edgeprof.report.words import clean
-from edgeprof.report.write import FILES, render
+from edgeprof.report.write import FILES, PARQUET, render
 
 AROUND = 40
 """Characters shown on either side of the first difference in a long line."""
@@ -29,12 +30,22 @@ def replay(ranking: Ranking, measurements: Sequence[Measurement], folder: Path) 
 
     Raises:
         RecordError: a file of the report is missing or cannot be read.
+        MissingPackageError: there is a Parquet file, and no pyarrow to read it.
     """
     written = {kind: _read(folder / name, ranking.run) for kind, name in FILES.items()}
+    table = folder / PARQUET
+    # It is there only if pyarrow was installed when the report was written.
+    if table.exists():
+        written["parquet"] = _read(table, ranking.run)
+    rendered = render(ranking, measurements)
     found = []
-    for kind, data in render(ranking, measurements).items():
-        difference = first_difference(written[kind], data)
-        found.append(Replayed(file=str(folder / FILES[kind]), identical=difference is None, difference=difference))
+    for kind, old in written.items():
+        if kind == "parquet":
+            said = parquet.difference(old, rendered.get(kind) or parquet.to_parquet([ranking]))
+        else:
+            said = first_difference(old, rendered[kind])
+        name = PARQUET if kind == "parquet" else FILES[kind]
+        found.append(Replayed(file=str(folder / name), identical=said is None, difference=said))
     return found
 
 

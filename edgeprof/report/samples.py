@@ -12,6 +12,8 @@ BUCKETS = 24
 """Most columns that a round is drawn with."""
 COLUMNS = 140
 """About as many columns as a candidate is drawn with when it has many rounds: a page of many stays small."""
+ROWS = 60
+"""Most candidates that have a row in one drawing."""
 FEWEST = 4
 GAP = 3
 """Columns between rounds."""

@@ -11,18 +11,31 @@ from edgeprof.report.labels import Point, put_labels
 from edgeprof.report.words import Names
 
 MAX_LABELS = 12
+Domains = tuple[list[float], list[float]]
+"""Lowest and highest latency in ms, and top-1 in %."""
 
 
-def scatter(candidates: Sequence[Candidate], names: Names, *, width: int, height: int) -> tuple[Spec, list[str]]:
+def scatter(
+    candidates: Sequence[Candidate],
+    names: Names,
+    *,
+    width: int,
+    height: int,
+    labels: int = MAX_LABELS,
+    domains: Domains | None = None,
+) -> tuple[Spec, list[str]]:
     """Accuracy against latency, both with their intervals, and the Pareto front.
+
+    Args:
+        labels: most points of the front that are named.
+        domains: of the axes; None: what holds all points.
 
     Returns: the specification, and the jobs of the points in the order in which they are drawn. Candidates without an
     accuracy are not in it; `candidates` must hold at least one that has it.
     """
     known = [one for one in candidates if one.top1 is not None]
     rows = [_point(one, names) for one in sorted(known, key=lambda one: not one.trusted)]
-    x_domain = log_domain([row[key] for row in rows for key in ("x", "x1", "x2")])
-    y_domain = _percent_domain([row[key] for row in rows for key in ("y", "y1", "y2")])
+    x_domain, y_domain = domains or _domains(rows)
     x: Spec = {
         "field": "x",
         "type": "quantitative",
@@ -48,19 +61,31 @@ def scatter(candidates: Sequence[Candidate], names: Names, *, width: int, height
         _rule(rows, {"x": x, "y": {**y, "field": "y1"}, "y2": {"field": "y2"}}),
     ]
     layers += [_points(data, x, y, filled=index == 0) for index, data in enumerate(marks) if data["values"]]
-    labels = put_labels(
-        [Point(x=row["x"], y=row["y"], text=row["label"]) for row in front][:MAX_LABELS],
+    named = put_labels(
+        [Point(x=row["x"], y=row["y"], text=row["label"]) for row in front][:labels],
         [(row["x"], row["y"]) for row in rows],
         x_domain=x_domain,
         y_domain=y_domain,
         width=width - 60,
         height=height - 100,
     )
-    layers += [_label(label, x, y) for label in labels]
+    layers += [_label(label, x, y) for label in named]
     spec = specification(width, {"height": height, "layer": layers})
     spec["description"] = f"Accuracy against latency of {len(rows)} candidates; the table below holds the same numbers."
     spec["usermeta"] = {"x": x_domain}  # the page draws a budget into it
     return spec, [str(row["job"]) for row in rows]
+
+
+def domains_of(candidates: Sequence[Candidate], names: Names) -> Domains:
+    """The axes that hold all candidates whose accuracy is known, of which there must be one."""
+    return _domains([_point(one, names) for one in candidates if one.top1 is not None])
+
+
+def _domains(rows: Sequence[Spec]) -> Domains:
+    return (
+        log_domain([row[key] for row in rows for key in ("x", "x1", "x2")]),
+        _percent_domain([row[key] for row in rows for key in ("y", "y1", "y2")]),
+    )
 
 
 def _point(one: Candidate, names: Names) -> Spec:

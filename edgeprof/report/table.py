@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 
 from edgeprof.records import Candidate, Ranking, Record, to_json
 from edgeprof.report.words import clean
@@ -13,8 +14,8 @@ from edgeprof.report.words import clean
 FORMULA_STARTS = "=+-@\t\r\n＝＋－＠"
 
 
-def to_csv(ranking: Ranking) -> str:
-    """One line of names, then one line per candidate, in the ranking's order; keys as in `ranking.json`.
+def to_csv(rankings: Sequence[Ranking]) -> str:
+    """One line of names, then one line per candidate, in the rankings' order; keys as in `ranking.json`.
 
     Unknown is an empty field; several reasons are joined by " | "; what ran is JSON. Text that a spreadsheet could run
     as a formula begins with an apostrophe; control characters are taken out, so that a line is always one candidate.
@@ -23,9 +24,10 @@ def to_csv(ranking: Ranking) -> str:
     text = io.StringIO()
     writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
     writer.writerow(names)
-    for one in ranking.candidates:
-        values = (ranking.run, ranking.device, *(getattr(one, name) for name in Candidate.__struct_fields__))
-        writer.writerow([_field(value) for value in values])
+    for ranking in rankings:
+        for one in ranking.candidates:
+            values = (ranking.run, ranking.device, *(getattr(one, name) for name in Candidate.__struct_fields__))
+            writer.writerow([_field(value) for value in values])
     return text.getvalue()
 
 

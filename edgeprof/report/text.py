@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
-from edgeprof.records import ADVICE, Candidate, Effect, Ranking
+from edgeprof.records import ADVICE, Candidate, Effect, Fleet, Ranking
 from edgeprof.report import effect as effects
 from edgeprof.report import precision
 from edgeprof.report.findings import BY, headline
+from edgeprof.report.fleet import lines
 from edgeprof.report.on_device import there
 from edgeprof.report.words import (
     Names,
@@ -66,6 +67,43 @@ def summary(ranking: Ranking) -> str:
             lines.append(f"- {escape(failure_name(failure))} ({failure.stage}): {escape(failure.error)}.{hint}")
         parts += ["## Failed", "\n".join(lines)]
     return "\n\n".join(parts) + "\n"
+
+
+def fleet_summary(fleet: Fleet) -> str:
+    """Several devices as Markdown: what each says, and the medians side by side."""
+    rankings = fleet.rankings
+    parts = [f"# edgeprof: {plural(len(rankings), 'device')}"]
+    parts += [f"**{escape(ranking.device)}**: {' '.join(_sentences(ranking))}" for ranking in rankings]
+    found = lines(rankings)
+    if found:
+        names = Names([one.first for one in found])
+        devices = [escape(ranking.device) for ranking in rankings]
+        rows = [
+            "| " + " | ".join(["Model", "Exported as", "Threads", "Top-1 %", *devices]) + " |",
+            "|---|---|---:|---:|" + "---:|" * len(devices),
+        ]
+        for line in found:
+            one, variant = line.first, names.variant(line.first)
+            model = escape(one.model + (f" ({variant})" if variant else ""))
+            cells = [model, escape(one.exporter), str(one.threads), percent(one.top1)]
+            rows.append("| " + " | ".join([*cells, *(_there(each) for each in line.there)]) + " |")
+        parts += [
+            "\n".join(rows),
+            "Median ms on each device with its 95% interval; in square brackets the places that it may hold there. *!*:"
+            " not trusted.",
+        ]
+    failures = [*fleet.failures, *(one for ranking in rankings for one in ranking.failures)]
+    if failures:
+        said = [f"- {escape(failure_name(one))} ({one.stage}): {escape(one.error)}" for one in dict.fromkeys(failures)]
+        parts += ["## Failed", "\n".join(said)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _there(one: Candidate | None) -> str:
+    if one is None:
+        return "–"
+    shown = f"{number(one.median_ms)} ({span(one.median_low_ms, one.median_high_ms)}) &#91;{place(one)}&#93;"
+    return shown if one.trusted else f"{shown} *!*"
 
 
 def _doubt(one: Candidate, names: Names) -> str:

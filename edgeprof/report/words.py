@@ -15,6 +15,8 @@ def clean(text: str) -> str:
     """The text on one line: line breaks become spaces; control, bidirectional and lone surrogate characters, which
     could make it read as something else, become U+FFFD.
     """
+    if text.isascii() and text.isprintable():  # nearly all of them, and a page has a hundred thousand
+        return text
     return "".join(_visible(char) for char in text)
 
 

@@ -34,7 +34,7 @@ def test_two_processes_with_other_hash_seeds_write_the_same_bytes(tmp_path: Path
             [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, timeout=120, check=True
         )
     names = sorted(path.name for path in (tmp_path / "1").iterdir())
-    assert len(names) == 4
+    assert len(names) == 5
     for name in names:
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes(), name
 
@@ -42,7 +42,7 @@ def test_two_processes_with_other_hash_seeds_write_the_same_bytes(tmp_path: Path
 def test_an_untouched_report_is_identical_and_a_changed_byte_is_found(tmp_path: Path) -> None:
     ranking, measurements = study(models={"resnet18": MODELS["resnet18"]})
     files = write_reports(ranking, measurements, tmp_path)
-    assert [(one.identical, one.difference) for one in replay(ranking, measurements, tmp_path)] == [(True, None)] * 4
+    assert [(one.identical, one.difference) for one in replay(ranking, measurements, tmp_path)] == [(True, None)] * 5
     text = files["csv"].read_text(encoding="utf-8")
     files["csv"].write_text(text.replace('"scratch"', '"scratsh"', 1), encoding="utf-8")
     found = {Path(one.file).name: one for one in replay(ranking, measurements, tmp_path)}

@@ -27,7 +27,7 @@ def rows(text: str) -> list[dict[str, str]]:
 
 
 def test_every_field_of_every_candidate_is_there() -> None:
-    found = rows(to_csv(RANKING))
+    found = rows(to_csv([RANKING]))
     assert len(found) == len(RANKING.candidates)
     for row, one in zip(found, RANKING.candidates, strict=True):
         assert set(row) == {"run", "device", *Candidate.__struct_fields__}
@@ -41,13 +41,13 @@ def test_every_field_of_every_candidate_is_there() -> None:
     "name", ['=HYPERLINK("http://x")', "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "  =1", "＝1", "\x00=1"]
 )
 def test_a_name_is_never_a_formula(name: str) -> None:
-    shown = rows(to_csv(named(name)))[0]["model"]
+    shown = rows(to_csv([named(name)]))[0]["model"]
     assert shown[0] in "'\ufffd"
 
 
 @given(st.text(max_size=20))
 def test_any_name_stays_in_its_line_and_its_field(name: str) -> None:
-    text = to_csv(named(name))
+    text = to_csv([named(name)])
     assert text.count("\n") == 2
     (row,) = rows(text)
     assert row["exporter"] == RANKING.candidates[0].exporter
@@ -55,4 +55,4 @@ def test_any_name_stays_in_its_line_and_its_field(name: str) -> None:
 
 
 def test_an_empty_ranking_is_the_line_of_names() -> None:
-    assert to_csv(msgspec.structs.replace(RANKING, candidates=())).count("\n") == 1
+    assert to_csv([msgspec.structs.replace(RANKING, candidates=())]).count("\n") == 1

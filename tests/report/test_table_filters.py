@@ -55,7 +55,7 @@ def test_words_filter_and_the_number_of_rows_is_told(visit: Open, report: Path) 
     page.get_by_label("Filter by words").fill("nothing of the kind")
     assert page.locator(SHOWN).count() == 0
     assert told.inner_text() == "Shown: 0 of 18 candidates."
-    page.get_by_role("button", name="Show all").click()
+    page.get_by_role("button", name="Clear filters").click()
     assert page.locator(SHOWN).count() == 18
     assert page.get_by_label("Filter by words").input_value() == ""
     assert page.evaluate("document.activeElement.id") == "filter"
@@ -157,8 +157,17 @@ def test_a_table_of_1620_rows_sorts_and_filters(visit: Open, tmp_path: Path) -> 
     big = msgspec.structs.replace(ranking, candidates=rows, operators=(), failures=(), effect=None)
     page = visit(write_reports(big, [], tmp_path)["html"])
     assert page.locator("#table tbody tr").count() == 1620
+    assert page.locator(SHOWN).count() == 200
+    assert page.locator("#shown").inner_text() == "Shown: 200 of 1620 candidates."
     page.locator("#table thead button", has_text="p90").click()
     values = page.locator("#table td[data-key=p90_ms]").evaluate_all("c => c.map(x => Number(x.dataset.value))")
     assert values == sorted(values)
+    assert page.locator(SHOWN).first.get_attribute("id") == page.locator("#table tbody tr").first.get_attribute("id")
+    assert page.locator(SHOWN).count() == 200
     page.locator("#filter").fill("resnet18-07")
     assert page.locator(SHOWN).count() == 6
+    page.get_by_role("button", name="Clear filters").click()
+    page.get_by_role("button", name="Show all 1620 rows").click()
+    assert page.locator(SHOWN).count() == 1620
+    page = visit(write_reports(big, [], tmp_path)["html"], java_script_enabled=False)
+    assert page.locator(SHOWN).count() == 1620, "without scripts nothing is hidden"

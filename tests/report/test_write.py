@@ -16,7 +16,7 @@ from edgeprof.records import Ranking, from_json, to_json
 from edgeprof.report import write_reports
 
 
-def test_the_four_files_are_there_and_the_json_is_the_ranking(tmp_path: Path) -> None:
+def test_the_five_files_are_there_and_the_json_is_the_ranking(tmp_path: Path) -> None:
     ranking, measurements = study()
     folder = tmp_path / "reports" / "mit Leerzeichen und Ümläut"
     files = write_reports(ranking, measurements, folder)
@@ -25,6 +25,7 @@ def test_the_four_files_are_there_and_the_json_is_the_ranking(tmp_path: Path) ->
         "csv": "ranking.csv",
         "markdown": "summary.md",
         "html": "report.html",
+        "parquet": "ranking.parquet",
     }
     assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in files.values())
     assert from_json(files["json"].read_bytes(), Ranking) == ranking
@@ -48,10 +49,10 @@ sys.path[:0] = [{here!r}, {root!r}]
 from pathlib import Path
 from report_records import study
 from edgeprof.errors import RecordError
-from edgeprof.report.write import _write_whole
+from edgeprof.report.whole import write_whole
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
-    _write_whole(Path({target!r}), b"new" * 5000)
+    write_whole(Path({target!r}), b"new" * 5000)
 except RecordError as error:
     print("refused:", error)
 """

@@ -2,7 +2,6 @@
 // --- points of the plot: a tooltip, and a way to the row
 const scatter = document.getElementById("scatter");
 if (scatter) {
-  const ids = scatter.dataset.rows.split(" ");
   const tip = build("div", { id: "tip", hidden: true });
   document.body.append(tip);
   const show = (point) => {
@@ -16,6 +15,7 @@ if (scatter) {
   };
   const hide = () => { tip.hidden = true; };
   for (const drawing of scatter.querySelectorAll("svg")) {
+    const ids = drawing.closest("[data-rows]").dataset.rows.split(" ");
     drawing.querySelectorAll('[aria-roledescription="point"]').forEach((point, index) => {
       const follow = () => { hide(); location.hash = ids[index]; };
       point.dataset.to = ids[index];

@@ -34,6 +34,7 @@ const sortable = (table) => {
     const rows = [...body.rows].map((row) => [valueOf(row, column), row]);
     rows.sort(([a], [b]) => (a === null ? (b === null ? 0 : 1) : b === null ? -1 : sign * compare(a, b)));
     body.append(...rows.map(([, row]) => row));
+    table.dispatchEvent(new Event("sorted"));
     if (status) status.textContent = `Sorted by ${head.textContent.trim()}, ${next}`;
   };
   heads.forEach((head, column) => {
@@ -44,9 +45,12 @@ const sortable = (table) => {
 };
 document.querySelectorAll("table.sortable").forEach(sortable);
 
-// --- filtering the table of candidates: by words, and by what there are several kinds of
+// --- filtering the table of candidates: by words, and by what there are several kinds of. Of very many only the first
+// are shown: the page was made with the others hidden, and laying them all out takes seconds.
 const filterable = (table) => {
-  const rows = [...table.tBodies[0].rows];
+  const body = table.tBodies[0];
+  const rows = [...body.rows];
+  let limit = Number(table.dataset.limit);
   const controls = build("div", { className: "controls", role: "group" });
   controls.setAttribute("aria-label", "Which candidates to show");
   const search = build("input", { type: "search", id: "filter", autocomplete: "off", spellcheck: false });
@@ -64,23 +68,28 @@ const filterable = (table) => {
     if (some > 0 && some < rows.length) controls.append(build("label", { className: "tick" }, tick, label));
     return [name, tick, wanted];
   });
-  const clear = build("button", { type: "button", id: "filter-clear", hidden: true }, "Show all");
+  const clear = build("button", { type: "button", id: "filter-clear", hidden: true }, "Clear filters");
+  const more = build("button", { type: "button", id: "filter-more", hidden: true });
   const told = build("p", { id: "shown", className: "told", role: "status" });
-  controls.append(clear);
+  controls.append(clear, more);
   table.closest(".scroll").before(controls, told);
 
   const texts = new Map(rows.map((row) => [row, `${row.dataset.words} ${row.id}`.toLowerCase()]));
   const apply = () => {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    let shown = 0;
-    for (const row of rows) {
+    let fitting = 0;
+    for (const row of body.rows) {
       const fits = words.every((word) => texts.get(row).includes(word))
         && choices.every(([key, list, kinds]) => !list.value || row.dataset[key] === kinds[Number(list.value) - 1])
         && ticks.every(([name, tick, wanted]) => !tick.checked || row.classList.contains(name) === wanted);
-      if (row.hidden === fits) row.hidden = !fits;
-      shown += fits ? 1 : 0;
+      fitting += fits ? 1 : 0;
+      const shown = fits && fitting <= limit;
+      if (row.hidden === shown) row.hidden = !shown;
     }
-    clear.hidden = shown === rows.length;
+    const shown = Math.min(fitting, limit);
+    clear.hidden = fitting === rows.length;
+    more.hidden = shown === fitting;
+    more.textContent = `Show all ${fitting} rows`;
     told.textContent = shown === rows.length ? "" : `Shown: ${shown} of ${count(rows.length, "candidate")}.`;
   };
   const reset = () => {
@@ -91,11 +100,18 @@ const filterable = (table) => {
   };
   controls.addEventListener("input", apply);
   clear.addEventListener("click", () => { reset(); search.focus(); });
+  more.addEventListener("click", () => { limit = Infinity; apply(); search.focus(); });
+  table.addEventListener("sorted", apply);
   // A link to a row that is filtered out shows it again.
   const reveal = () => {
     const row = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    if (row && row.hidden && texts.has(row)) { reset(); row.scrollIntoView({ block: "center" }); }
+    if (!row || !row.hidden || !texts.has(row)) return;
+    reset();
+    row.hidden = false;
+    row.scrollIntoView({ block: "center" });
   };
   window.addEventListener("hashchange", reveal);
+  apply();
+  reveal();
 };
 document.querySelectorAll("table[data-filters]").forEach(filterable);
