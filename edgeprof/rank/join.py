@@ -13,6 +13,7 @@ from edgeprof.rank.bounds import confidence, places
 from edgeprof.rank.evidence import Evidence
 from edgeprof.rank.orders import Order, order_by
 from edgeprof.rank.pareto import front, probabilities
+from edgeprof.rank.proxies import in_short
 from edgeprof.records import (
     AS_IN_FILE,
     Artifact,
@@ -84,7 +85,7 @@ def ranking(
             failed.append(_unusable(measurement, fault))
     candidates = _place(joined, order, right or {})
     by_operator = {one.job: one for one in operators}
-    return Ranking(
+    whole = Ranking(
         run=run.run,
         device=run.device,
         suite_sha=run.suite_sha,
@@ -98,6 +99,7 @@ def ranking(
         operators=tuple(by_operator[one.job] for one in candidates if one.job in by_operator),
         on_device=tuple(there[one.job] for one in candidates if one.job in there),
     )
+    return msgspec.structs.replace(whole, proxies=in_short(whole))
 
 
 def _check(run: Run, measurement: Measurement, seen: set[str]) -> None:

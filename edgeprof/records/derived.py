@@ -5,6 +5,7 @@ from __future__ import annotations
 from edgeprof.records.base import Record
 from edgeprof.records.effect import Effect
 from edgeprof.records.measured import Cell, DeviceFacts, Failure, Interval, Method, Operators, Ran
+from edgeprof.records.proxies import DeviceProxies
 from edgeprof.records.verified import OnDevice
 
 
@@ -111,6 +112,8 @@ class Ranking(Record):
     """Test images there against the host, of the candidates for which it was asked (`--verify-on-device`)."""
     effect: Effect | None = None
     """What the initialisation brings, where the run has several."""
+    proxies: DeviceProxies | None = None
+    """How far MACs, parameters and file size tell the order by latency, where there are models enough."""
 
 
 class Fleet(Record):
