@@ -62,7 +62,7 @@ def report(
     several = names is not None and (len(names) > 1 or device != names)
     if run is not None and several:
         raise UsageError("--run names one run, and there are several devices", hint="leave one of them out")
-    runs = [find(options, store, name, run) for name in names or [None]]
+    runs = [find(options, store, name, run) for name in names or []] or [find(options, store, None, run)]
     if several:
         files = side_by_side(store, runs).files
         outcomes = [pipeline.assemble(store, one, write=False) for one in runs] if plots else []
