@@ -128,7 +128,8 @@ def ordered(judgements: Iterable[Judgement]) -> list[Judgement]:
 def github(result: GateResult, most: int = 10) -> list[str]:
     """Workflow commands of GitHub Actions, a line each; GitHub shows ten of a kind in a step.
 
-    See "Workflow commands for GitHub Actions": in a message %, CR and LF are escaped, in a property : and , as well.
+    See "Workflow commands for GitHub Actions": in a message %, CR and LF are escaped (of the latter `clean` leaves
+    none), in a property : and , as well.
     """
     found = []
     for one in ordered(result.judgements):
@@ -136,7 +137,8 @@ def github(result: GateResult, most: int = 10) -> list[str]:
             continue
         kind = "error" if one.verdict == "fail" else "warning"
         title = _property(f"edgeprof gate: {one.verdict}: {one.limit}")
-        found.append(f"::{kind} title={title}::{_message(f'{one.candidate}: {numbers(one)} {one.reason}')}")
+        words = " ".join(part for part in (f"{one.candidate}:", numbers(one), one.reason) if part)
+        found.append(f"::{kind} title={title}::{_message(words)}")
     if not found and result.verdict != "pass":
         found.append(f"::error title={_property('edgeprof gate')}::{_message(result.reason)}")
     if len(found) > most:
@@ -146,7 +148,8 @@ def github(result: GateResult, most: int = 10) -> list[str]:
 
 
 def _message(text: str) -> str:
-    return clean(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    # An older form of commands, ##[error], counts anywhere in a line.
+    return clean(text).replace("%", "%25").replace("##[", "## [")
 
 
 def _property(text: str) -> str:

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from gate_records import baseline, candidate
 from numpy.typing import NDArray
-from simulated import ISSUE, STRESS, Process
+from simulated import ISSUE, SAMPLES, STRESS, Process
 
 from edgeprof.rank import gate as gates
 from edgeprof.records import Interval
@@ -45,7 +45,7 @@ baseline's file and of the file now, [rounds, 3] each."""
 def simulated(process: Process) -> World:
     def draw(generator: np.random.Generator) -> tuple[Array, Array, Array, Array]:
         rounds = 2 * (PAIRS + RUN_ROUNDS)
-        latency, _ = process.sessions(generator, 1, rounds, 100)
+        latency, _ = process.sessions(generator, 1, rounds, SAMPLES)
         quantiles = 1e6 * np.quantile(latency[0], (0.5, 0.9, 0.99), axis=1).T
         before, now, turns = np.split(quantiles, (RUN_ROUNDS, 2 * RUN_ROUNDS))
         return before, now, turns[0::2], turns[1::2]
@@ -82,19 +82,27 @@ def numbers(quantiles: Array, factor: float = 1.0) -> RoundNumbers:
         p90_ns=tuple(p90),
         p99_ns=tuple(p99),
         canary_ns=(1_000_000,) * many,
-        peak_rss_bytes=(50_000_000,) * many,
+        peak_rss_bytes=(None,) * many,
     )
 
 
 def gate(world: World, generator: np.random.Generator, slower: float, limits: GateLimits) -> tuple[str, str, float]:
-    """One whole gate; the first candidate is slower by so much. Its verdict, that of the first candidate's first limit,
-    and the pairs measured for each candidate."""
+    """One whole gate: its verdict, that of the first candidate's first limit, and the pairs measured of each candidate.
+
+    Where the first candidate is made slower the others are the baseline's own files, which saves time: the error is
+    shared out among nine all the same.
+    """
     old, new, again = [], [], {}
     drift = np.exp(DRIFT * generator.standard_normal())  # shared by all: it is the machine's
     for number in range(CANDIDATES):
+        if slower and number:
+            old.append(candidate(f"net{number}"))
+            new.append(old[-1])
+            continue
         before, now, turn_before, turn_now = world(generator)
         factor = 1 + slower if number == 0 else 1.0
-        one = candidate(f"net{number}", sha="old", rounds=numbers(before))
+        # Without accuracy and memory, which would pass: the error is shared out among them all the same.
+        one = candidate(f"net{number}", sha="old", rounds=numbers(before), top1=None)
         old.append(one)
         new.append(msgspec.structs.replace(one, artifact_sha="new", rounds=numbers(now, drift * factor)))
         again[gates.key(one)] = gates.Again(
