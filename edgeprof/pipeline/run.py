@@ -266,6 +266,7 @@ def new_run(
         facts=facts,
         method=method,
         test_images=test_images,
+        bound_to=device.cores,
     )
     store.put(Run.KIND, new.run, new, run=new.run)
     return new

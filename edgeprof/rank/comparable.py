@@ -67,8 +67,9 @@ TOLD: dict[str, Callable[[DeviceFacts], str | None]] = {
     "python": lambda facts: facts.python,
     "numpy": lambda facts: facts.numpy,
 }
-OTHERS = ("device", "facts", "method", RUNTIME)
-"""Spoil as well: another device's name; nothing known of a device; another way to take samples; a runtime's version."""
+OTHERS = ("device", "facts", "bound_to", "method", RUNTIME)
+"""Spoil as well: another device's name; nothing known of one; other cores to run on; another way to take samples; a
+runtime's version."""
 TOLD_OTHERS = ("effort", "agent", "training", "suite")
 
 
@@ -110,6 +111,7 @@ def basis(run: Run | Ranking, rounds: Iterable[Round] = (), formats: Sequence[Fo
         formats=tuple(sorted(set(formats))),
         training=run.training,
         suite_sha=run.suite_sha,
+        bound_to=run.bound_to if isinstance(run, Run) else None,
         agents=tuple(sorted({one.agent_sha for one in rounds})),
     )
 
@@ -146,6 +148,7 @@ def differences(one: Basis, other: Basis, allow: frozenset[str] = frozenset()) -
             tell(f"{RUNTIME}:{package}", facts.runtimes.get(package), theirs.runtimes.get(package), spoils)
         for name, read in TOLD.items():
             tell(name, read(facts), read(theirs), False)
+    tell("bound_to", _cores(one), _cores(other), True)
     here, there = _fields(one.method, other.method, SAMPLING)
     tell("method", here, there, True)
     rest = [name for name in Method.__struct_fields__ if name not in (*SAMPLING, "order_seed", "timeout_s")]
@@ -201,6 +204,11 @@ def _told(method: Method, names: Sequence[str]) -> str:
 
 def _value(value: object) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else f"{value:g}"
+
+
+def _cores(basis: Basis) -> str:
+    bound = basis.bound_to
+    return "any core" if bound is None else bound if isinstance(bound, str) else f"cores {', '.join(map(str, bound))}"
 
 
 def _short(sha: str | None) -> str | None:

@@ -24,6 +24,8 @@ class Basis(Record):
     """Of the files that were measured: the runtimes of others do not matter. (): not known, so all do."""
     training: str | None = None
     suite_sha: str | None = None
+    bound_to: tuple[int, ...] | Literal["big", "little"] | None = None
+    """Cores to which processes were bound; None: any, or not known."""
     agents: tuple[str, ...] = ()
     """sha256 of each agent that measured; (): not known."""
 

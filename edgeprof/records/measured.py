@@ -424,6 +424,8 @@ class Run(Record):
     """The comparison (`Pair`) whose rounds it holds: it is no ranking."""
     test_images: TestImages = None
     """How many of them were asked to be run on the device as well."""
+    bound_to: tuple[int, ...] | Literal["big", "little"] | None = None
+    """The cores to which its processes were bound, as asked for; None: any."""
     finished: bool = False
 
 

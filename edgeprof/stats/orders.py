@@ -2,10 +2,11 @@
 
 Tau-b is the share of pairs that both orders put the same way minus that of those they put the other way, ties taken out
 (Kendall 1945, doi 10.1093/biomet/33.3.239). Its interval takes the things for a sample of such things. A bootstrap over
-them fails where orders nearly agree: with 6 of them and a true tau of 0.8 its percentiles hold in 74%, and a perfect
-agreement gets no width at all. So (1 + tau) / 2 is treated as a share with Wilson's interval, at the number of things
-that the jackknife's variance is worth, at most twice as many as there are (as shares from surveys: Korn and Graubard
-1998, Survey Methodology 24(2)). Simulated with normal pairs it holds in 94% or more from 5 things on, in 91% with 4.
+them fails where orders nearly agree: with 6 of them and a true tau of 0.8 its percentiles hold in three cases of four,
+and a perfect agreement gets no width at all. So (1 + tau) / 2 is treated as a share with Wilson's interval, at the
+number of things that the jackknife's variance is worth, at most twice as many as there are (for shares from surveys:
+Korn and Graubard 1998, Survey Methodology 24(2)). Simulated with normal pairs it holds in 94% or more from 5 things on, in
+about 92% with 4: tests/benchmarks/bench_runs.py.
 """
 
 from __future__ import annotations

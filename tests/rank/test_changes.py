@@ -22,7 +22,7 @@ def side(
     run: str = "r1", *, model: str = "m", sha: str = "s", slower: float = 1.0, spread: float = 0.001, **more: Any
 ) -> Side:
     """A candidate of five rounds."""
-    drawn = np.random.default_rng(hash((run, model)) % 2**32).normal(0, spread, 5)
+    drawn = np.random.default_rng([*f"{run} {model}".encode()]).normal(0, spread, 5)
     blocks = [[slower * float(np.exp(mood)) * ms for ms in block] for mood, block in zip(drawn, STEADY, strict=True)]
     answered = more.pop("answered", None)
     artifact = rank_records.artifact(sha, model=model, **more.pop("artifact", {}))

@@ -77,6 +77,13 @@ def test_another_way_to_take_samples_is_refused_and_another_number_of_them_told(
     assert names(quick) == {"method": True, "effort": False}
 
 
+def test_other_cores_to_run_on_are_refused() -> None:
+    big, two = (msgspec.structs.replace(ONE, bound_to=bound) for bound in ("big", (2, 3)))
+    assert names(big) == {"bound_to": True}
+    (told,) = comparable.differences(big, two)
+    assert (told.one, told.other) == ("big", "cores 2, 3")
+
+
 def test_nothing_known_of_a_device_is_a_difference_even_if_of_both() -> None:
     nothing = msgspec.structs.replace(ONE, facts=None)
     assert names(nothing) == {"facts": True}
