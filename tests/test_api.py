@@ -361,6 +361,7 @@ def test_what_changed_since_an_earlier_run(slower: tuple[Suite, list[RunResult]]
     assert history["run"].tolist() == [one.name for one in slower[1]] * 2
     assert history["verdict"].tolist() == [pd.NA, "same", "slower"] * 2
     assert history["median_low_ms"].dtype == "Float64"
+    assert [one.device for one in suite.proxies().devices] == ["raspberry-pi"]
 
 
 def test_a_run_is_held_against_a_baseline(slower: tuple[Suite, list[RunResult]], tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ for budget in ("0.1ms", "1ms", "5ms", "50ms"):
     if choice.chosen is None:
         print(f"{budget:>6}: nothing. {choice.reason}")
     else:
-        print(f"{budget:>6}: {choice.chosen.model} as {choice.chosen.exporter}, top-1 {choice.chosen.top1}")
+        print(f"{budget:>6}: {choice.chosen.model} as {choice.chosen.exporter}, top-1 {choice.chosen.top1:.4f}")
 
 # %% [markdown]
 # ## Every sample

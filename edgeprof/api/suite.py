@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Training,
     )
     from edgeprof.records.gate import GateResult
+    from edgeprof.records.proxies import Proxies
 
 HERE = "localhost"
 
@@ -467,6 +468,21 @@ class Suite:
 
         with self._place.reading() as store:
             return frames.history(runs.past(store, device, model, exporter=exporter, zone=zone))
+
+    def proxies(self, devices: Sequence[str] = (), *, run: str | None = None) -> Proxies:
+        """How far cheap numbers tell the order by latency: MACs, parameters, size, the host, other devices and forms.
+
+        Args:
+            devices: the newest run of each; (): of all that have one.
+            run: of this run instead.
+
+        Raises:
+            UsageError: there is no such run or device.
+        """
+        from edgeprof.pipeline.proxies import proxies
+
+        with self._place.reading() as store:
+            return proxies(store, devices, run)
 
     def trained(self) -> DataFrame:
         """All checkpoints, a row each."""
