@@ -5,8 +5,8 @@ Tau-b is the share of pairs that both orders put the same way minus that of thos
 them fails where orders nearly agree: with 6 of them and a true tau of 0.8 its percentiles hold in three cases of four,
 and a perfect agreement gets no width at all. So (1 + tau) / 2 is treated as a share with Wilson's interval, at the
 number of things that the jackknife's variance is worth, at most twice as many as there are (for shares from surveys:
-Korn and Graubard 1998, Survey Methodology 24(2)). Simulated with normal pairs it holds in 94% or more from 5 things on, in
-about 92% with 4: tests/benchmarks/bench_runs.py.
+Korn and Graubard 1998, Survey Methodology 24(2)). Simulated with normal pairs it holds in 94% or more from 5 things
+on, in about 92% with 4: tests/benchmarks/bench_runs.py.
 """
 
 from __future__ import annotations

@@ -161,3 +161,29 @@ def test_names_from_files_cannot_steer_the_terminal(tmp_path: Path) -> None:
     said = edgeprof(*history, cwd=tmp_path)
     for text in (out, err, said.stdout, said.stderr):
         assert "\x1b" not in text
+
+
+@pytest.mark.slow
+def test_a_ready_file_measured_twice_and_once_in_another_setting(tmp_path: Path) -> None:
+    """Real rounds from end to end: what was measured is what is compared, and the fixed workload beside it too."""
+    ready_models.onnx_file(tmp_path / "one.onnx")
+    profile = ("profile", "one.onnx", "--threads", "1", "--rounds", "3", "--fresh", "--json")
+    first, second = (json.loads(edgeprof(*profile, cwd=tmp_path).stdout) for _ in range(2))
+    told = json.loads(edgeprof("compare", "previous", "latest", "--json", cwd=tmp_path).stdout)
+    assert (told["one"], told["other"]) == (first["run"], second["run"])
+    (change,) = told["changes"]
+    assert change["same_file"]
+    assert change["top1"] is None
+    # Geometric means of three medians lie near the median of the three.
+    assert change["median_ms"]["one"] == pytest.approx(first["candidates"][0]["median_ms"], rel=0.5)
+    assert change["memory_bytes"]["ratio"]["value"] == pytest.approx(1, rel=0.2)
+    assert told["canary"]["low"] <= told["canary"]["value"] <= told["canary"]["high"]
+    assert told["differences"] == []
+    edgeprof(*profile, "--cores", "0", cwd=tmp_path)
+    said = edgeprof("compare", "previous", "latest", cwd=tmp_path, code=2)
+    assert "bound_to: any core against cores 0" in said.stderr
+    told = json.loads(edgeprof("compare", "previous", "latest", "--allow", "bound_to", "--json", cwd=tmp_path).stdout)
+    assert [one["name"] for one in told["differences"] if one["allowed"]] == ["bound_to"]
+    history = ("show", "history", "-d", "localhost", "-m", "one", "--json")
+    (line,) = json.loads(edgeprof(*history, cwd=tmp_path).stdout)["lines"]
+    assert [one["comparable"] for one in line["runs"]] == [True, True, False]
