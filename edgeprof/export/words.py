@@ -68,7 +68,9 @@ def of_error(error: BaseException) -> str:
         error = error.__cause__
         seen.add(id(error))
     paragraph: list[str] = []
-    for line in _COLOUR.sub("", str(error)).strip().splitlines():
+    # str() of a KeyError is the repr of its key, with its line breaks escaped.
+    said = error.args[0] if isinstance(error, KeyError) and error.args else error
+    for line in _COLOUR.sub("", str(said)).strip().splitlines():
         plain = line.strip()
         if not plain and paragraph:
             break

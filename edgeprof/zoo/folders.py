@@ -47,6 +47,12 @@ def read(data: Data, root: Path, split: str) -> Listed:
 def _imagefolder(data: Data, root: Path, split: str) -> Listed:
     """ImageFolder's meaning: each folder is a class, sorted by name; its images lie at any depth, sorted by path."""
     folder = base(data, root, split)
+    if base(data, root, "train").resolve() == base(data, root, "test").resolve():
+        raise DataError(
+            "the test images would be the training images, and the accuracy worth nothing",
+            where=str(folder),
+            hint=f"data.test_split names another folder than data.train_split ({data.train_split})",
+        )
     if not folder.is_dir():
         there = nearest(folder.name, _class_names(root))
         raise DataError(

@@ -107,11 +107,19 @@ def begin(
     else:
         raise UsageError(f"the init {init!r} is not allowed", hint="pretrained, scratch or file:PATH")
     module = _random(name, num_classes)
+    tensors = unwrapped(tensors, module)
     head = head_names(name, num_classes)
     if not replace_head:
         _check_head(module, tensors, head, num_classes, str(path))
     taken, left = weights.load_into(module, tensors, head=head, where=str(path), name=name)
     return module, Weights(source=source, sha256=weights.sha(path), taken=taken, left=left)
+
+
+def unwrapped(tensors: dict[str, Any], module: nn.Module) -> dict[str, Any]:
+    """Without the prefix `module.` that DataParallel gives to all names, unless they are the module's own."""
+    if set(tensors) <= set(module.state_dict()) or not all(key.startswith("module.") for key in tensors):
+        return tensors
+    return {key.removeprefix("module."): value for key, value in tensors.items()}
 
 
 def check_logits(module: nn.Module, name: str, image_size: int, num_classes: int) -> None:

@@ -12,6 +12,7 @@ import tempfile
 import threading
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Mapping
 from itertools import zip_longest
 from pathlib import Path
@@ -67,7 +68,7 @@ def sha(path: Path) -> str:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The tensors of a weights file by name; wrappers such as `state_dict` and the prefix `module.` are taken off.
+    """The tensors of a weights file by name; wrappers such as `state_dict` are taken off.
 
     Raises:
         TrainError: it is truncated, or holds anything but tensors.
@@ -85,11 +86,14 @@ def read(path: Path) -> dict[str, Any]:
                 f"this is no whole safetensors file: {error}", where=where, hint="copy it again"
             ) from error
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # torch warns of pickles that it did not write; they are refused or read, and both is told.
+            warnings.simplefilter("ignore")
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
     # torch.load has no error of its own: a foreign file ends in any of these.
     except Exception as error:
         raise TrainError(
-            f"this file cannot be read as tensors alone: {_first_line(error)}",
+            f"this file cannot be read as tensors alone{_more_than_tensors(error)}",
             where=where,
             hint="it is truncated, or holds more than tensors; save the state dict alone, best as safetensors",
         ) from error
@@ -99,7 +103,16 @@ def read(path: Path) -> dict[str, Any]:
             break
     if not isinstance(loaded, Mapping) or not all(torch.is_tensor(value) for value in loaded.values()):
         raise TrainError("this file holds no state dict of tensors", where=where, hint="save module.state_dict()")
-    return {str(key).removeprefix("module."): value for key, value in loaded.items()}
+    return {str(key): value for key, value in loaded.items()}
+
+
+def _more_than_tensors(error: BaseException) -> str:
+    """What the file holds besides tensors, as far as torch names it.
+
+    None of torch's other words: they advise to unpickle all the same, which would run the file's code.
+    """
+    found = re.search(r"GLOBAL ([A-Za-z_][\w.]{0,99})", str(error))
+    return f": it asks for {found[1]}" if found and "." in found[1] else ""
 
 
 def load_into(
@@ -134,7 +147,7 @@ def load_into(
         raise TrainError(
             f"these weights do not fit {name}: {'; '.join(wrong[:5])}{more}",
             where=where,
-            hint="are they of another model?",
+            hint="they are damaged: a training that diverged?" if "NaN" in wrong[0] else "are they of another model?",
         )
     fitting = {key: tensors[key] for key, value in own.items() if key in tensors and tensors[key].shape == value.shape}
     module.load_state_dict(fitting, strict=False)
@@ -285,5 +298,7 @@ def _unreachable(name: str, why: str) -> TrainError:
 
 
 def _first_line(error: BaseException) -> str:
+    if isinstance(error, urllib.error.URLError) and isinstance(error.reason, OSError) and error.reason.strerror:
+        return error.reason.strerror
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0][:300]

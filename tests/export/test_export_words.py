@@ -40,6 +40,11 @@ def test_source_lines_and_colours_are_left_out() -> None:
     assert said == "ValueError: op is not legal"
 
 
+def test_a_key_errors_traceback_is_left_out_though_its_repr_is_one_line() -> None:
+    said = words.of_error(KeyError('torch.complex64\n\nWhile executing %x\nOriginal traceback:\nFile "/home/x/y.py"'))
+    assert said == "KeyError: torch.complex64"
+
+
 def test_what_is_no_fault_of_the_model_is_left_out_of_the_last_words(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("Failed to load /x/torchao/_C.so: Could not load this library\nLLVM ERROR: IO failure\n", "utf-8")

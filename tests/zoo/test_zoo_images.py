@@ -105,6 +105,13 @@ def test_missing_root_names_it_and_the_layout(tmp_path: Path) -> None:
         images.open_split(Data(name="imagefolder"), "train")
 
 
+@pytest.mark.parametrize("same", ["train", "./train", "apart/../train"])
+def test_testing_on_the_training_images_is_refused(folder: Data, same: str) -> None:
+    (_path(folder) / "apart").mkdir()
+    with pytest.raises(DataError, match="would be the training images"):
+        images.open_split(Data(name="imagefolder", root=folder.root, test_split=same), "test")
+
+
 def test_empty_and_one_class_data_are_refused(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
     (tmp_path / "test").mkdir()

@@ -161,6 +161,19 @@ def test_wrapped_state_dict_is_found(tmp_path: Path) -> None:
     assert all(torch.equal(loaded[key], tensors[key]) for key in tensors)
 
 
+def test_prefix_of_data_parallel_is_taken_off_in_either_format(tmp_path: Path) -> None:
+    tensors = _saved(tmp_path / "plain.pth")
+    save_file({f"module.{key}": value for key, value in tensors.items()}, tmp_path / "wrapped.safetensors")
+    loaded = models.create(SMALL, 5, f"file:{tmp_path / 'wrapped.safetensors'}").state_dict()
+    assert all(torch.equal(loaded[key], tensors[key]) for key in tensors)
+
+
+def test_a_model_whose_own_names_begin_so_keeps_them() -> None:
+    own = torch.nn.Sequential()
+    own.add_module("module", torch.nn.Linear(2, 2))
+    assert set(models.unwrapped(dict(own.state_dict()), own)) == {"module.weight", "module.bias"}
+
+
 def test_foreign_file_names_five_tensors(tmp_path: Path) -> None:
     _saved(tmp_path / "other.safetensors", "test_efficientnet")
     with pytest.raises(TrainError) as caught:
@@ -205,9 +218,18 @@ def test_code_in_a_file_never_runs(tmp_path: Path, how: str) -> None:
         torch.save({"state_dict": _Hostile(marker)}, path)
     else:
         path.write_bytes(pickle.dumps(_Hostile(marker), protocol=2))
-    with pytest.raises(TrainError, match="tensors alone"):
+    with pytest.raises(TrainError, match=r"tensors alone: it asks for posix\.system") as caught:
         models.create(SMALL, 5, f"file:{path}")
     assert not marker.exists()
+    # torch advises to load it all the same, which would run the code.
+    assert "weights_only" not in str(caught.value)
+
+
+def test_refusal_of_a_whole_module_is_plain_words(tmp_path: Path) -> None:
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "whole.pth")
+    with pytest.raises(TrainError) as caught:
+        models.create(SMALL, 5, f"file:{tmp_path / 'whole.pth'}")
+    assert caught.value.what == "this file cannot be read as tensors alone: it asks for torch.nn.modules.linear.Linear"
 
 
 def test_no_state_dict_in_the_file(tmp_path: Path) -> None:
