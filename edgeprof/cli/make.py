@@ -52,7 +52,8 @@ def export(
             {"schema": console.JSON_SCHEMA, "artifacts": artifacts, "failures": failures, "files": files}
         )
     else:
-        console.out().print(tables.artifacts(artifacts))
+        if artifacts:
+            console.out().print(tables.artifacts(artifacts))
         for path in written:
             print(console.shown_path(path))
         tables.tell_failures(failures)

@@ -228,7 +228,9 @@ def several(some: Iterable[Candidate | Rejected]) -> bool:
 def tell_failures(failures: Sequence[Failure]) -> None:
     """Failures on stderr, each with what to do."""
     for one in failures:
-        console.say(f"failed: {one.stage}: {one.identity.label()}: {one.error}")
+        label = one.identity.label()
+        # An error of training names its cell itself.
+        console.say(f"failed: {one.stage}: {label}: {one.error.removeprefix(f'{label}: ')}")
         if one.hint:
             console.say(f"  hint: {one.hint}")
 

@@ -92,7 +92,8 @@ def train(
     if as_json:
         console.print_json({"schema": console.JSON_SCHEMA, "trained": trained, "failures": failures})
     else:
-        console.out().print(tables.trained(trained))
+        if trained:
+            console.out().print(tables.trained(trained))
         tables.tell_failures(failures)
     return EXIT_EXPORT if failures else EXIT_OK
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from edgeprof.cli import console
+from edgeprof.cli import console, tables
 from edgeprof.errors import DeviceError
 from edgeprof.progress import Lines
+from edgeprof.records import Failure, Identity
 
 HOSTILE = "pi\x1b]0;owned\x07\x1b[2J\r\u202ename"
 
@@ -22,3 +23,13 @@ def test_errors_and_notes_are_printable(capsys: pytest.CaptureFixture[str]) -> N
     said = capsys.readouterr().err
     assert "name" in said
     assert all(char.isprintable() or char == "\n" for char in said)
+
+
+def test_a_failure_names_its_cell_once(capsys: pytest.CaptureFixture[str]) -> None:
+    cell = Identity(model="resnet18", training="demo", init="scratch", seed=0)
+    for error in ("the loss became nan", f"{cell.label()}: the loss became nan"):
+        failure = Failure(
+            stage="train", identity=cell, error=error, error_class="TrainError", transient=False, hint="lower it"
+        )
+        tables.tell_failures([failure])
+        assert capsys.readouterr().err.splitlines()[0] == f"failed: train: {cell.label()}: the loss became nan"
