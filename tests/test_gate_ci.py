@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -139,7 +140,7 @@ def test_the_gitlab_job_runs_as_it_stands_on_the_page(place: Place) -> None:
     job = GITLAB["gate"]
     (line,) = job["script"]
     # Of ready files here: the page's own job is of a training, which takes minutes.
-    ran = bash(f"{line} {place.file('busy 1')}", place)
+    ran = bash(f"{line} {shlex.quote(place.file('busy 1'))}", place)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert (place.root / job["artifacts"]["reports"]["junit"]).exists()
     assert job["artifacts"]["when"] == "always"

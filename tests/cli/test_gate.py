@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 import xmlschema
-from conftest import edgeprof
+from conftest import Done, edgeprof
 from gate_place import Place, build
 
-from edgeprof.pipeline.baseline import read_baseline
+from edgeprof.pipeline.baseline import read_baseline, write_baseline
+from edgeprof.rank.gate_limit import packed
 from edgeprof.records import Artifact, Run
-from edgeprof.records.gate import Baseline
+from edgeprof.records.gate import Baseline, KnownTop1
 from edgeprof.store import Store
 
 SCHEMA = xmlschema.XMLSchema11(str(Path(__file__).parents[1] / "report" / "junit.xsd"))
@@ -204,3 +206,28 @@ def test_a_calibration_tells_what_the_gate_finds_and_an_update_keeps_it(place: P
     place.changed(facts=msgspec.structs.replace(old.facts, kernel="5.0-older"))
     place.gate(place.file("busy 1"), "--update")
     assert read_baseline(place.baseline).calibration is None, "another kernel, another spread"
+
+
+@pytest.mark.slow
+def test_a_training_is_gated_by_its_accuracy_too(done: Done, tmp_path: Path) -> None:
+    root, file = tmp_path / "suite", tmp_path / "suite" / "b.json"
+    shutil.copytree(done.root, root)
+    edgeprof("gate", "-b", "b.json", "--run", "latest", "--update", cwd=root)
+    told = json.loads(edgeprof("gate", "-b", "b.json", "--run", "latest", "--json", cwd=root).stdout)
+    assert {one["limit"] for one in told["judgements"]} == {"p50", "top1", "size", "memory"}
+    old = read_baseline(file)
+    assert (told["verdict"], len(told["judgements"])) == ("pass", 4 * len(old.candidates))
+
+    def best(known: KnownTop1 | None) -> KnownTop1:
+        assert known is not None
+        assert known.right is not None
+        return msgspec.structs.replace(known, top1=1.0, right=packed(np.ones(known.images, dtype=np.bool_)))
+
+    perfect = [msgspec.structs.replace(one, top1=best(one.top1)) for one in old.candidates]
+    write_baseline(file, msgspec.structs.replace(old, candidates=tuple(perfect)))
+    told = json.loads(edgeprof("gate", "-b", "b.json", "--run", "latest", "--json", cwd=root, code=1).stdout)
+    worse = [one for one in told["judgements"] if one["verdict"] == "fail"]
+    assert {one["limit"] for one in worse} == {"top1"}
+    assert "images lost" in worse[0]["reason"]
+    edgeprof("gate", "-b", "b.json", "--run", "latest", "--top1", "none", cwd=root)
+    edgeprof("gate", "new.onnx", "-b", "b.json", cwd=root, code=2)
