@@ -41,6 +41,7 @@ def _lines(run: Run, ranking: Ranking) -> Iterator[tuple[int, str]]:
         bounds = "no interval" if interval == "-" else f"95% interval {interval}"
         rounds = f"{one.samples} samples in {one.rounds} rounds" + (", measured twice" if one.attempts > 1 else "")
         yield 3, f"median {tables.milliseconds(one.median_ms)} ms ({bounds}), {rounds}"
+        yield 3, _starting(one)
         yield 3, f"ran on {one.runs_on} in {one.precision_executed}{_nodes(one)}"
         if one.job in there and there[one.job].verdict != "same":
             yield 3, on_device_lines.of_candidate(there[one.job])
@@ -56,6 +57,19 @@ def _lines(run: Run, ranking: Ranking) -> Iterator[tuple[int, str]]:
         yield 0, "What to do about what is not trusted:"
     for reason in reasons:
         yield 3, f"{reason}: {ADVICE[reason]}"
+
+
+def _starting(one: Candidate) -> str:
+    """Cold start, memory and the file, as the report has them in full."""
+    ms = tables.milliseconds
+    times = f" ({one.first_ms / one.median_ms:.1f} times the median)" if one.median_ms > 0 else ""
+    p99 = "" if one.p99_ms is None else f", p99 {ms(one.p99_ms)} ms"
+    at_most = "" if one.p90_high_ms is None else f" (at most {ms(one.p90_high_ms)})"
+    memory = "" if one.peak_rss_bytes is None else f", memory {tables.megabytes(one.peak_rss_bytes)} MB"
+    return (
+        f"p90 {ms(one.p90_ms)} ms{at_most}{p99}; load {ms(one.load_ms)} ms, first inference {ms(one.first_ms)} ms"
+        f"{times}{memory}, file {tables.megabytes(one.size_bytes)} MB"
+    )
 
 
 def _accuracy(one: Candidate) -> Iterator[str]:

@@ -13,8 +13,8 @@ from edgeprof.errors import MissingPackageError
 from edgeprof.records import Measurement, Ranking
 from edgeprof.report import effect, samples, starts, threads, words
 from edgeprof.report.drawing import VL_VERSION, Spec
-from edgeprof.report.page import PANELS
 from edgeprof.report.scatter import scatter
+from edgeprof.report.sections import PANELS
 from edgeprof.report.spreads import distributions, time_order
 from edgeprof.report.whole import write_whole
 

@@ -18,7 +18,7 @@ from edgeprof.cli import console, run_lines, tables
 from edgeprof.records import ADVICE, Ranking, Round, Run, to_json
 from edgeprof.store import Store
 
-FILES = ["ranking.csv", "ranking.json", "report.html", "summary.md"]
+FILES = ["ranking.csv", "ranking.json", "ranking.parquet", "report.html", "summary.md"]
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +49,7 @@ def test_a_run_is_shown_by_name_or_as_the_latest(written: Path) -> None:
     shown = re.findall(r"median (\S+) ms", named.stdout)
     assert shown == [tables.milliseconds(one["median_ms"]) for one in ranking["candidates"]]
     assert "ran on XNNPACK in fp32: 60 of 61 nodes, 2 parts (found by profile of one inference)" in named.stdout
+    assert re.search(r"p90 .* ms.*; load .* ms, first inference .* ms .*, memory .* MB, file .* MB", named.stdout)
     assert "SIGSEGV" in named.stderr
     for one in ranking["candidates"]:
         assert one["trusted"] or f"not trusted: {'; '.join(one['reasons'])}\n" in named.stdout
@@ -69,7 +70,7 @@ def test_an_untouched_report_is_recomputed_byte_for_byte(written: Path) -> None:
         assert sorted(Path(line.partition(": ")[0]).name for line in lines) == FILES
         assert all(line.endswith(": identical") for line in lines)
     told = json.loads(edgeprof("--work", ".", "show", "latest", "--recompute", "--json", cwd=written).stdout)
-    assert (told["identical"], len(told["files"])) == (True, 4)
+    assert (told["identical"], len(told["files"])) == (True, 5)
 
 
 def test_one_changed_sample_is_named(copy: Path) -> None:
