@@ -37,6 +37,7 @@ class Kind(NamedTuple):
 def write(root: Path, kinds: Sequence[Kind]) -> list[str]:
     """Writes the runs into a store under `root`, an hour apart; their names."""
     store = Store(root / ".edgeprof")
+    store._db.execute("BEGIN")  # one transaction: thousands of rounds, each made durable, would take a minute
     names = []
     for number, kind in enumerate(kinds):
         run, artifacts, rounds = made(number, kind)
@@ -46,6 +47,7 @@ def write(root: Path, kinds: Sequence[Kind]) -> list[str]:
             store.put(Artifact.KIND, f"{artifact.artifact_sha}-{artifact.identity.label()}", artifact)
         for one in rounds:
             store.put(Round.KIND, f"{run.run}/{one.job}/{one.attempt}/{one.round}", one, run=run.run)
+    store._db.execute("COMMIT")
     store.close()
     return names
 

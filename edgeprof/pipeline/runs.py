@@ -52,6 +52,8 @@ def _one(store: Store, word: str, device: str | None) -> Run:
         raise UsageError(
             f"run {found.run} is a comparison, not a ranking", hint="runs that can be compared: edgeprof show runs"
         )
+    if not found.finished:
+        raise UsageError(f"run {found.run} is not finished", hint="run the same command again: it goes on")
     return found
 
 
@@ -164,7 +166,8 @@ def past(store: Store, device: str, model: str, *, exporter: str | None = None, 
     models = {cell.identity.model for one in runs for cell in one.cells}
     if model not in models:
         raise UsageError(f"no run on {device} measured {model!r}", hint=nearest(model, models) or None)
-    found = history(device, model, [held(store, one, accuracies=False) for one in runs], zone)
+    mine = [one for one in runs if model in {cell.identity.model for cell in one.cells}]
+    found = history(device, model, [held(store, one, accuracies=False) for one in mine], zone)
     if exporter is None:
         return found
     lines = tuple(one for one in found.lines if one.identity.exporter == exporter)

@@ -15,13 +15,15 @@ from typer.testing import CliRunner
 from edgeprof.cli.app import app
 
 
-def compare(root: Path, *arguments: str, code: int | None = 0) -> tuple[str, str]:
-    said = edgeprof("--work", str(root), "compare", *arguments, cwd=root, code=code)
+def compare(root: Path, *arguments: str, code: int = 0) -> tuple[str, str]:
+    """What is said on stdout and on stderr; in this process, as these are many."""
+    said = CliRunner().invoke(app, ["--work", str(root), "compare", *arguments])
+    assert said.exit_code == code, said.output
     return said.stdout, said.stderr
 
 
 def refused(*arguments: str) -> str:
-    """What is said on stderr with exit code 2; in this process, as these are many."""
+    """What is said on stderr with exit code 2."""
     said = CliRunner().invoke(app, arguments)
     assert said.exit_code == 2, said.output
     assert said.stdout == ""
@@ -99,6 +101,13 @@ def test_strict_is_7_where_something_cannot_be_told(tmp_path: Path) -> None:
     compare(tmp_path, "previous", "latest")
     compare(tmp_path, "previous", "latest", "--strict", code=7)
     compare(tmp_path, "previous", "latest", "--strict", "--zone", "20%")
+
+
+def test_a_run_that_is_not_finished_is_not_compared(tmp_path: Path) -> None:
+    names = stored_runs.write(tmp_path, [Kind(), Kind(), Kind(fields={"finished": False})])
+    assert "is not finished" in refused("--work", str(tmp_path), "compare", names[0], names[2])
+    told = json.loads(compare(tmp_path, "previous", "latest", "--json")[0])
+    assert told["other"] == names[1]
 
 
 def test_other_models_have_nothing_in_common(tmp_path: Path) -> None:
