@@ -167,7 +167,7 @@ def _result(options: Options, given: Given, ask: GateAsk, as_json: bool) -> Gate
             calibrated = calibrate(
                 store, old, board, ask.limits, limit_s=ask.limit_s, wait_s=ask.wait_s, progress=progress
             )
-            _write(given.baseline, calibrated, as_json)
+            _write(given.baseline, calibrated, as_json, new=False)
             return None
         if given.run is not None:
             this = gates.stored_run(store, name, given.run)
@@ -191,7 +191,7 @@ def _result(options: Options, given: Given, ask: GateAsk, as_json: bool) -> Gate
         new = gates.updated(store, outcome, old)
         if given.calibrate:
             new = calibrate(store, new, board, ask.limits, limit_s=ask.limit_s, wait_s=ask.wait_s, progress=progress)
-    _write(given.baseline, new, as_json)
+    _write(given.baseline, new, as_json, new=True)
     return None
 
 
@@ -210,7 +210,7 @@ def _old(given: Given) -> Baseline | None:
         return None
 
 
-def _write(path: Path, baseline: Baseline, as_json: bool) -> None:
+def _write(path: Path, baseline: Baseline, as_json: bool, *, new: bool) -> None:
     from edgeprof.cli import gate_lines
     from edgeprof.pipeline.baseline import write_baseline
 
@@ -228,7 +228,7 @@ def _write(path: Path, baseline: Baseline, as_json: bool) -> None:
         return
     print(f"{console.shown_path(path)}: {len(baseline.candidates)} candidates of run {baseline.run}")
     doubtful = [one for one in baseline.candidates if not one.trusted]
-    for one in doubtful:
+    for one in doubtful if new else ():
         console.say(f"not trusted: {one.label}: {'; '.join(one.reasons)}")
     if baseline.calibration is not None:
         gate_lines.tell_calibration(baseline.calibration)

@@ -190,8 +190,7 @@ def _sentence(verdict: GateVerdict, judgements: Sequence[Judgement]) -> str:
         return f"nothing got worse: {len(mine)} limits held"
     first = mine[0]
     rest = f"; and {len(mine) - 1} more" if len(mine) > 1 else ""
-    what = {"fail": "worse", "infrastructure": "the device or its link failed", "cannot tell": "cannot tell"}[verdict]
-    return f"{what}: {first.candidate}: {first.limit}: {first.reason}{rest}"
+    return f"{first.candidate}: {first.limit}: {first.reason}{rest}"
 
 
 def _absent(old: BaselineCandidate, failures: Sequence[Failure]) -> Judgement:

@@ -58,7 +58,8 @@ def calibration(
         pairs=sum(one.size for one in arrays),
         between_sd=regression.pooled_between(levels),
         between_df=sessions - 1,
-        pair_sd=float(np.median([one.std(ddof=1) for one in arrays])),
+        # Few pairs that another program hit would make a standard deviation of their own.
+        pair_sd=float(np.median([np.subtract(*np.quantile(one, (0.8413, 0.1587))) / 2 for one in arrays])),
         limit=limit,
         gates=GATES,
         false_failures=false,

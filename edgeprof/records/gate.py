@@ -80,7 +80,8 @@ class GateCalibration(Record):
     between_df: int
     """Degrees of freedom of it: sessions - 1, as all candidates of a session share the device's mood."""
     pair_sd: float
-    """Standard deviation of the log ratio of the two rounds of a pair; median over the candidates."""
+    """Spread of the log ratio of the two rounds of a pair: half of the width of its middle 68%, which is the standard
+    deviation where it is normal; median over the candidates."""
     limit: float
     """Of the median, that the figures below are for."""
     gates: int
