@@ -14,7 +14,7 @@ from edgeprof.cli import console
 from edgeprof.cli.app import Options, app
 from edgeprof.cli.decide import PANEL
 from edgeprof.cli.options import AsJson, TrainingName, Wait, device_words, seconds
-from edgeprof.errors import EXIT_OK, DeviceError, RecordError, UsageError
+from edgeprof.errors import EXIT_DEVICE, EXIT_OK, EXIT_USAGE, EdgeprofError, RecordError, UsageError
 
 if TYPE_CHECKING:
     from edgeprof.pipeline.gate import GateAsk
@@ -118,8 +118,9 @@ def gate(
     given = Given(baseline, tuple(files or ()), device, run, training, update, calibrate)
     try:
         result = _result(options, given, ask, as_json)
-    except DeviceError as error:
-        _publish(_lost(given, ask, error), junit, summary)
+    except EdgeprofError as error:
+        if error.exit_code != EXIT_USAGE:  # else there is no gate to tell of
+            _publish(_lost(given, ask, error), junit, summary)
         raise
     if result is None:
         return EXIT_OK
@@ -236,8 +237,8 @@ def _write(path: Path, baseline: Baseline, as_json: bool, *, new: bool) -> None:
         console.say(f"  hint: find out what the gate finds on this device: edgeprof gate -b {path} --calibrate")
 
 
-def _lost(given: Given, ask: GateAsk, error: DeviceError) -> GateResult:
-    """The answer where the device could not be had."""
+def _lost(given: Given, ask: GateAsk, error: EdgeprofError) -> GateResult:
+    """The answer where the device could not be had, or nothing could be made to measure."""
     from edgeprof.records.gate import GateResult
 
     where = f"{error.where}: " if error.where else ""
@@ -245,7 +246,7 @@ def _lost(given: Given, ask: GateAsk, error: DeviceError) -> GateResult:
         device=given.device or "the device",
         baseline=str(given.baseline),
         run=None,
-        verdict="infrastructure",
+        verdict="infrastructure" if error.exit_code == EXIT_DEVICE else "cannot tell",
         exit_code=error.exit_code,
         reason=f"{where}{error.what}",
         limits=ask.limits,

@@ -148,6 +148,8 @@ def _words(found: regression.Finding, share: float, how: str) -> tuple[GateVerdi
     if found.verdict == "pass":
         return "pass", f"surely less than {limit} more; {how}"
     if found.verdict == "fail":
+        if found.low is not None and found.low >= share:
+            return "fail", f"surely more than {limit} more; {how}"
         return "fail", f"surely more, and {limit} more are not excluded; {how}"
     return "cannot tell", f"neither sure that it is more nor that it is less than {limit} more; {how}"
 
