@@ -106,8 +106,9 @@ def explain_exported(
     with store.lock("edgeprof export --explain", seconds(wait, "--wait")), console.progress() as progress:
         found, more = pipeline.explain_exported(store, trained, wanted, artifacts, failures, progress)
     unexplained = [*(one for one in failures if one.parity is None), *more]
-    if not as_json and not found and not unexplained:
-        print(f"no loss found: {len(artifacts)} files are as accurate as their checkpoints")
+    if not as_json and not found and artifacts:
+        them = f"{len(artifacts)} files are as accurate as their checkpoints"
+        print(f"no loss found: {'the file is as accurate as its checkpoint' if len(artifacts) == 1 else them}")
     return _tell(found, unexplained, as_json)
 
 

@@ -36,6 +36,10 @@ class MixedPrecision(StrEnum):
     fp16 = "fp16"
 
 
+GUESSING = 1.5
+"""Times the share of images that guessing gets right: below that a training has brought next to nothing."""
+
+
 @app.command(
     rich_help_panel=PANEL,
     epilog="Examples: `edgeprof train`, `edgeprof train -t demo --json`, `edgeprof train -t standard --dry-run`",
@@ -94,6 +98,10 @@ def train(
     else:
         if trained:
             console.out().print(tables.trained(trained))
+        for one in trained:
+            if one.accuracy.top1 < GUESSING / len(one.classes):
+                label = one.identity.label()
+                console.say(f"warning: {label} is hardly better than guessing ({tables.percent(one.accuracy.top1)})")
         tables.tell_failures(failures)
     return EXIT_EXPORT if failures else EXIT_OK
 

@@ -184,8 +184,11 @@ def _finished(
             raise ExportError(f"the conversion gave no sign of life for {deadline_s:.0f} s and was ended")
         artifact = _store(store, trained, exporter, worker.result(), worker)
     except (ExportError, TrainError, DataError) as error:
-        if error.hint is None and not isinstance(error, ParityError):
-            error.hint = f"all that was printed: {worker.log}"
+        if isinstance(error, ParityError):
+            named = f"--training {trained.training} --exporter {exporter.name}"
+            error.hint = error.hint or f"where it goes wrong: edgeprof export {named} --explain"
+        elif error.hint is None:
+            error.hint = f"another format may have what this one lacks; all that was printed: {worker.log}"
         return error
     finally:
         worker.stop()

@@ -44,7 +44,9 @@ def converting(tool: str, folder: Path) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         if disk_full(folder):
             raise disk_full_error(folder) from error
-        raise ExportError(f"{tool} failed: {of_error(error)}") from error
+        # A converter's table of operations, or of their types, has no entry of that name.
+        lacks = f"{tool} has no conversion for a part of this model: " if isinstance(error, KeyError) else ""
+        raise ExportError(f"{lacks or f'{tool} failed: '}{of_error(error)}") from error
 
 
 def disk_full(folder: Path) -> bool:

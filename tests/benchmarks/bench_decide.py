@@ -33,6 +33,8 @@ CANDIDATES = 30
 MIN_ROUNDS, MAX_ROUNDS, PRECISION = 9, 30, 0.01
 SAMPLES = 100
 SPAN = 5
+BUDGETS = 20
+"""Of each study."""
 Array = NDArray[np.float64]
 
 
@@ -108,19 +110,20 @@ def test_the_probability_to_meet_a_budget_is_calibrated() -> None:
             true = some.truth
             if percentile == 90:
                 true = process.true_p90(generator) * process.drifted(some.rounds)
-            mine, clean = [], []
-            estimates = np.array(
-                [np.quantile(some.latency[i, :n], percentile / 100) for i, n in enumerate(some.rounds)]
-            )
-            budgets = true * np.exp(generator.uniform(-SPAN, SPAN, STUDIES) * np.log(estimates / true).std())
+            mine, true_ones, clean = [], [], []
+            share = percentile / 100
+            estimates = np.array([np.quantile(some.latency[i, :n], share) for i, n in enumerate(some.rounds)])
+            spread = SPAN * np.log(estimates / true).std()
             for study in range(STUDIES):
                 blocks = list(some.latency[study, : some.rounds[study]])
                 its = beliefs.of_median(blocks) if percentile == 50 else beliefs.of_percentile(blocks, 0.9)
                 assert its is not None
-                mine.append(its.probability_within(budgets[study]))
-                clean.append(_trusted(blocks))
+                offsets = generator.uniform(-spread, spread, BUDGETS)
+                mine += [its.probability_within(true[study] * math.exp(offset)) for offset in offsets]
+                true_ones += (offsets >= 0).tolist()
+                clean += BUDGETS * [_trusted(blocks)]
             told.append(mine)
-            met.append((true <= budgets).tolist())
+            met.append(true_ones)
             trusted.append(clean)
             print(f"  {process.name}: {_words(mine, met[-1])}; {np.mean(clean):.0%} trusted")
         print(f"  all: {_words(np.array(told).ravel(), np.array(met).ravel())}")
@@ -141,12 +144,12 @@ def _trusted(blocks: list[Array]) -> bool:
 
 
 def _words(told: ArrayLike, met: ArrayLike) -> str:
-    """Told minus true share in each tenth of what is told that holds 100 cases or more."""
+    """Told minus true share in each tenth of what is told that holds 1000 cases or more."""
     tenth = np.minimum((np.array(told) * 10).astype(int), 9)
     parts = []
     for number in range(10):
         mine = tenth == number
-        if mine.sum() >= 100:
+        if mine.sum() >= 1000:
             parts.append(f"{100 * (np.array(told)[mine].mean() - np.array(met)[mine].mean()):+.1f}")
     return " ".join(parts)
 
