@@ -113,8 +113,8 @@ def gate(
         limit_s=seconds(time, "--time"),
         wait_s=seconds(wait, "--wait"),
     )
-    if run is not None and files:
-        raise UsageError("--run judges a run that is there", hint="leave the files out")
+    if run is not None and (files or training):
+        raise UsageError("--run judges a run that is there", hint="leave the files and --training out")
     given = Given(baseline, tuple(files or ()), device, run, training, update, calibrate)
     try:
         result = _result(options, given, ask, as_json)

@@ -89,6 +89,11 @@ def measure_for(
             raise UsageError(
                 f"the baseline is of the training {baseline.training!r}, not of ready files", hint="leave the files out"
             )
+        if training not in (None, baseline.training):
+            raise UsageError(
+                f"the baseline is of the training {baseline.training!r}, not of {training!r}",
+                hint="leave --training out, or name another file for the baseline",
+            )
         training = baseline.training
     if files:
         return profile_files(store, files, device, ask=ask, progress=progress)

@@ -16,7 +16,7 @@ from gate_place import Place, build
 
 from edgeprof.pipeline.baseline import read_baseline, write_baseline
 from edgeprof.rank.gate_limit import packed
-from edgeprof.records import Artifact, Run
+from edgeprof.records import Artifact, Round, Run
 from edgeprof.records.gate import Baseline, KnownTop1
 from edgeprof.store import Store
 
@@ -62,8 +62,11 @@ def test_a_slower_file_fails_after_it_was_measured_again_in_turn(place: Place) -
     (latency,) = [one for one in told["judgements"] if one["limit"] == "p50"]
     assert (latency["verdict"], latency["how"]) == ("fail", "in turn")
     assert latency["change"]["low"] > 0.5
-    again = {one.run: one for one in Store(place.root / ".edgeprof", read_only=True).all(Run.KIND, Run)}[told["again"]]
+    store = Store(place.root / ".edgeprof", read_only=True)
+    again = {one.run: one for one in store.all(Run.KIND, Run)}[told["again"]]
     assert again.pair, "what was measured again is no ranking"
+    order = [one.job[0] for one in sorted(store.all(Round.KIND, Round, run=again.run), key=lambda one: one.position)]
+    assert "".join(order).startswith("abbaabba"), "who goes first changes, so that a drift cancels"
     SCHEMA.validate(str(junit))
     assert "<failure" in junit.read_text()
     assert summary.read_text().startswith("before\n")
@@ -157,7 +160,7 @@ def test_a_baseline_that_does_not_fit_is_refused(place: Place, damage: Any, code
 
 
 def test_options_that_mean_nothing_are_refused_before_anything_is_measured(place: Place) -> None:
-    for arguments in (["--latency", "5%"], ["--top1", "1"], ["--budget", "20"], ["--time", "long"], ["-d", "nowhere"]):
+    for arguments in (["--latency", "5%"], ["-d", "nowhere"], ["-t", "demo"]):
         assert "error:" in place.gate(place.file("busy 1"), *arguments, code=2).stderr
     place.baseline.unlink()
     assert "--update" in place.gate(place.file("busy 1"), code=2).stderr
