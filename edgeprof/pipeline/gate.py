@@ -91,7 +91,7 @@ def measure_for(
             )
         if training not in (None, baseline.training):
             raise UsageError(
-                f"the baseline is of the training {baseline.training!r}, not of {training!r}",
+                f"the baseline is not of the training {training!r}",
                 hint="leave --training out, or name another file for the baseline",
             )
         training = baseline.training
