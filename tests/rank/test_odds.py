@@ -22,7 +22,8 @@ def blocks(center: float, spread: float, rounds: int = 9, samples: int = 40, see
     """Milliseconds: rounds that differ by `spread` (a share), with little noise within."""
     generator = np.random.default_rng(seed)
     level = center * np.exp(spread * generator.standard_normal(rounds))
-    return (level[:, None] * np.exp(0.01 * generator.standard_normal((rounds, samples)))).tolist()
+    found: list[list[float]] = (level[:, None] * np.exp(0.01 * generator.standard_normal((rounds, samples)))).tolist()
+    return found
 
 
 def study(*cells: tuple[str, list[list[float]], float], images: int = 450) -> tuple[Ranking, Evidence]:
