@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from rich.markup import escape
 
 from edgeprof.cli import console
-from edgeprof.cli.tables import megabytes, milliseconds, new_table, percent, several, who
-from edgeprof.rank.latency import latency
+from edgeprof.cli.tables import megabytes, milliseconds, new_table, percent, plain, several, who
+from edgeprof.rank.latency import latency, shown_latency
 from edgeprof.records import Candidate, Choice, FleetChoice, Limits, Odds, OnDevices, Undecided
 
 
@@ -18,7 +18,7 @@ def tell(choice: Choice, *, hint: bool = True) -> None:
     Args:
         hint: whether to name `--measure-more` where it helps.
     """
-    print(choice.reason)
+    print(plain(choice.reason))
     picked = [one for one in (choice.chosen, choice.runner_up, choice.nearest_miss) if one is not None]
     variants = several([*picked, *choice.rejected])
     for label, one, odds in (
@@ -45,33 +45,33 @@ def tell(choice: Choice, *, hint: bool = True) -> None:
 
 def tell_fleet(found: FleetChoice) -> None:
     """One file for several devices, and what would be chosen on each alone."""
-    print(found.reason)
+    print(plain(found.reason))
     for label, some in (("chosen", found.chosen), ("runner-up", found.runner_up)):
         for one in some:
             _tell_placed(label, one, found.limits)
     for miss in found.misses if found.chosen else found.misses[1:]:  # the reason tells the first
-        print(f"  missed: {miss}")
+        print(plain(f"  missed: {miss}"))
     print("On each alone:")
     for choice in found.each:
         best = "none" if choice.chosen is None else who(choice.chosen, several([choice.chosen, *choice.rejected]))
-        print(f"  {choice.device}: {best}")
+        print(plain(f"  {choice.device}: {best}"))
         if choice.undecided is not None:
-            print(f"    {choice.undecided.reason}")
+            print(plain(f"    {choice.undecided.reason}"))
 
 
 def _tell_placed(label: str, one: OnDevices, limits: Limits) -> None:
     odds = "" if one.odds is None else f"; {_odds(one.odds, limits)}"
-    print(f"  {label} on {one.device}: {who(one.candidate, False)}: {_numbers(one.candidate, limits)}{odds}")
+    print(plain(f"  {label} on {one.device}: {who(one.candidate, False)}: {_numbers(one.candidate, limits)}{odds}"))
 
 
 def _tell_undecided(found: Undecided, hint: bool) -> None:
-    print(found.reason)
+    print(plain(found.reason))
     if hint and found.seconds_more is not None:
         print("  hint: add --measure-more, which measures just these")
 
 
 def _numbers(one: Candidate, limits: Limits) -> str:
-    its = latency(one, Limits(percentile=50) if limits.maximize == "throughput" and not limits.budget_ms else limits)
+    its = shown_latency(one, limits)
     if its.name == "p99" and one.p99_ms is None:
         its = latency(one, Limits(percentile=90))
     parts = [

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
+from rich.style import StyleType
 from rich.table import Table
 
 from edgeprof.cli import console
@@ -20,9 +21,28 @@ WIDEST = 10_000
 """Characters in which every table fits whole."""
 
 
+def plain(text: str) -> str:
+    """On one line, without what could steer the terminal or make it read as something else."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in text)
+
+
+class PlainTable(Table):
+    """A table whose cells cannot steer the terminal, whatever a store or a file is called."""
+
+    def add_row(
+        self,
+        *cells: RenderableType | None,
+        style: StyleType | None = None,
+        end_section: bool = False,
+    ) -> None:
+        """As rich's own."""
+        shown = (plain(one) if isinstance(one, str) else one for one in cells)
+        super().add_row(*shown, style=style, end_section=end_section)
+
+
 def new_table(*columns: str, right: Sequence[str] = (), folded: Sequence[str] = ("why",)) -> Table:
     """An empty table with these columns. Text of `folded` columns goes on in the next line where it is too wide."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table = PlainTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for name in columns:
         justify: Literal["left", "right"] = "right" if name in right else "left"
         table.add_column(name, justify=justify, no_wrap=name not in folded, overflow="fold")
@@ -217,7 +237,7 @@ def tell_ranking(result: Ranking) -> None:
 def who(one: Candidate, several: bool) -> str:
     """With initialisation and seed where there are several."""
     which = [one.init or "-", "seed -" if one.seed is None else f"seed {one.seed}"] if several else []
-    return " / ".join([one.model, *which, one.exporter, threads(one.threads)])
+    return plain(" / ".join([one.model, *which, one.exporter, threads(one.threads)]))
 
 
 def several(some: Iterable[Candidate | Rejected]) -> bool:

@@ -127,12 +127,17 @@ def find_run(store: Store, device: str | None = None, name: str | None = None) -
     """The run of that name, else the newest finished run (of the device) that measured something.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is none, or it is of another device.
     """
     runs = store.all(Run.KIND, Run)
     if name is not None:
         for one in runs:
             if one.run == name:
+                if device not in (None, one.device):  # never one board's numbers for another
+                    raise UsageError(
+                        f"run {name} is of the device {one.device!r}, not of {device!r}",
+                        hint="leave out one of the two",
+                    )
                 return one
         raise UsageError(f"there is no run {name!r}", hint=nearest(name, [one.run for one in runs]) or None)
     finished = [one for one in reversed(runs) if one.finished and not one.pair and device in (None, one.device)]

@@ -47,7 +47,7 @@ def named(store: Store, one: str, other: str, device: str | None = None) -> tupl
 
 
 def _one(store: Store, word: str, device: str | None) -> Run:
-    found = find_run(store, device, None if word == LATEST else word)
+    found = find_run(store, device) if word == LATEST else find_run(store, None, word)
     if found.pair is not None:
         raise UsageError(
             f"run {found.run} is a comparison, not a ranking", hint="runs that can be compared: edgeprof show runs"
@@ -62,7 +62,8 @@ def _before(store: Store, this: Run) -> Run:
     earlier = [one for one in finished(store, this.device) if one.started_at <= this.started_at and one.run != this.run]
     if not earlier:
         raise UsageError(
-            f"there is no finished run before {this.run} on {this.device}", hint="measure again: edgeprof run --fresh"
+            f"there is no finished run before {this.run} on {this.device}",
+            hint=f"measure again: edgeprof run --fresh --device {this.device}",
         )
     return earlier[-1]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 
-from edgeprof.rank.latency import Latency, latency
+from edgeprof.rank.latency import Latency, latency, shown_latency
 from edgeprof.records import Candidate, Limits, Ranking
 
 
@@ -42,7 +42,7 @@ def outdone(one: Candidate, chosen: Candidate, limits: Limits) -> str:
 
 def chosen_because(chosen: Candidate, runner_up: Candidate | None, limits: Limits, several: bool) -> str:
     """What was chosen, and how the runner-up differs."""
-    its = latency(chosen, limits)
+    its = shown_latency(chosen, limits)
     best = "fastest" if limits.maximize == "throughput" else "most accurate"
     kept = (
         []
@@ -93,7 +93,8 @@ def none_because(
         return "Nothing was measured" + (f": {failed} cell{'s' * (failed != 1)} failed." if failed else ".")
     nearest = f"Nearest: {name(miss, several)}: {refusals[miss.job]}."
     if limits.maximize == "top1" and all(one.top1 is None for one in ranking.candidates):
-        return f"No candidate can be chosen by accuracy: it is not known for any file. {nearest}"
+        other = "--maximize throughput takes the fastest"
+        return f"No candidate can be chosen by accuracy: it is not known for any file; {other}. {nearest}"
     others = (limits.min_top1, limits.max_size_bytes, limits.max_memory_bytes)
     one_budget = limits.budget_ms is not None and others == (None, None, None)
     kept = "meets the budget at the upper end of its interval" if one_budget else "keeps to all limits"

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeprof.errors import RecordError
+from edgeprof.errors import RecordError, UsageError
 from edgeprof.rank.bounds import confidence, places
 from edgeprof.rank.evidence import Evidence
 from edgeprof.rank.orders import Order, order_by
@@ -83,7 +83,7 @@ def ranking(
             joined.append((_with_device(found, there.get(found.job)), rounds))
         else:
             failed.append(_unusable(measurement, fault))
-    candidates = _place(joined, order, right or {})
+    candidates = _place(joined, order, right or {}, by)
     by_operator = {one.job: one for one in operators}
     whole = Ranking(
         run=run.run,
@@ -254,9 +254,14 @@ def _joined_words(words: Iterable[str]) -> str:
     return " / ".join(dict.fromkeys(words))
 
 
-def _place(joined: Sequence[_Joined], order: Order, right: Mapping[str, NDArray[np.bool_]]) -> list[Candidate]:
+def _place(joined: Sequence[_Joined], order: Order, right: Mapping[str, NDArray[np.bool_]], by: str) -> list[Candidate]:
     level = confidence(len(joined))
     quantities = [order(candidate, rounds, level) for candidate, rounds in joined]
+    if quantities and all(one.value is None for one in quantities):  # an order of names would pass for an answer
+        raise UsageError(
+            f"cannot rank by {by!r}: no candidate of this run has all of it",
+            hint="ready files have no accuracy, and not every device tells memory; latency and size are always there",
+        )
     candidates = [candidate for candidate, _ in joined]
     known = Evidence(rounds={candidate.job: rounds for candidate, rounds in joined}, right=right)
     marks = zip(places(quantities), front(candidates), probabilities(candidates, known), strict=True)

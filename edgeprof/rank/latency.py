@@ -26,3 +26,8 @@ def latency(one: Candidate, limits: Limits) -> Latency:
     if one.p99_ms is None:
         return Latency(one.p90_ms, one.p90_low_ms, None, "p99")
     return Latency(one.p99_ms, one.p90_low_ms, one.p99_high_ms, "p99")
+
+
+def shown_latency(one: Candidate, limits: Limits) -> Latency:
+    """That by which it was chosen: the budget's; the median where the fastest is asked for without a budget."""
+    return latency(one, Limits(percentile=50) if limits.maximize == "throughput" and not limits.budget_ms else limits)

@@ -41,7 +41,7 @@ def headline(ranking: Ranking) -> list[Sentence]:
     if not ranking.candidates:
         said.append((Span(text="Nothing could be measured on this device, so there is nothing to rank."),))
     elif quick is None:
-        said.append((Span(text="Nothing here should be relied on: no measurement is trusted, see the reasons below."),))
+        said.append((Span(text="Nothing here should be relied on: no measurement is trusted."),))
     elif good is None:
         text = f" with a median of {ms(quick.median_ms)}{_tied(ranking, quick)}."
         said.append(
@@ -103,7 +103,7 @@ def _careful(ranking: Ranking) -> list[Sentence]:
     doubtful = sum(not one.trusted for one in ranking.candidates)
     failed = len(ranking.failures)
     parts = []
-    if doubtful:
+    if 0 < doubtful < len(ranking.candidates):  # all of them: said already
         total = len(ranking.candidates)
         parts.append(
             f"{doubtful} of {plural(total, 'measurement')} {'is' if doubtful == 1 else 'are'} not to be trusted"

@@ -168,8 +168,16 @@ def test_names_from_files_cannot_steer_the_terminal(tmp_path: Path) -> None:
     out, err = compare(tmp_path, "previous", "latest")
     history = ("--work", str(tmp_path), "show", "history", "-d", "raspberry-pi", "-m", next(iter(models)))
     said = edgeprof(*history, cwd=tmp_path)
-    for text in (out, err, said.stdout, said.stderr):
+    others = (("rank",), ("choose", "--budget", "20ms"), ("choose", "--budget", "1us"), ("show", "runs"))
+    told = [CliRunner().invoke(app, ["--work", str(tmp_path), *one]).output for one in others]
+    for text in (out, err, said.stdout, said.stderr, *told):
         assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("command", [("rank",), ("choose", "--budget", "20ms"), ("report",)])
+def test_a_run_of_another_device_is_not_taken_for_this_ones(store: Path, command: tuple[str, ...]) -> None:
+    said = refused("--work", str(store), *command, "--device", "localhost", "--run", NAMES[0])
+    assert "is of the device 'raspberry-pi', not of 'localhost'" in said
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from rank_records import FACTS, RUN, artifact, measurement
 
@@ -119,6 +119,13 @@ def test_unknown_memory_and_accuracy_rank_last() -> None:
     memory = ranking(RUN, cells, files, [], by="memory").candidates
     assert [(one.job, one.rank, one.peak_rss_bytes) for one in memory] == [("b", 1, 7), ("a", 2, None)]
     assert [one.job for one in ranking(RUN, cells, files, [], by="top1").candidates] == ["a", "b"]
+
+
+@pytest.mark.parametrize("by", ["memory", "top1", "latency=2,top1=1", "memory=1,size=1"])
+def test_an_order_by_what_nobody_measured_is_refused(by: str) -> None:
+    cells = [measurement("a", STEADY, peaks=[None] * 5), measurement("b", STEADY, peaks=[None] * 5)]
+    with pytest.raises(UsageError, match="no candidate"):
+        ranking(RUN, cells, [artifact("sha-a", None), artifact("sha-b", None)], [], by=by)
 
 
 def test_memory_that_varies_is_not_exact() -> None:
@@ -250,6 +257,7 @@ def test_the_ranking_does_not_depend_on_the_order_of_the_input(data: st.DataObje
         for index, (scale, ok) in enumerate(zip(scales, trust, strict=True))
     ]
     tops = data.draw(st.lists(st.none() | st.sampled_from([0.5, 0.9]), min_size=len(scales), max_size=len(scales)))
+    assume(by != "top1" or tops != [None] * len(tops))
     files = [artifact(f"sha-{index}", top1) for index, top1 in enumerate(tops)]
     straight = ranking(RUN, cells, files, [], by=by)
     shuffled = ranking(RUN, data.draw(st.permutations(cells)), data.draw(st.permutations(files)), [], by=by)

@@ -111,7 +111,10 @@ def test_the_fastest_is_chosen_for_throughput_and_near_equals_are_no_question() 
 
 def test_files_without_an_accuracy_are_chosen_for_throughput_alone() -> None:
     ready = ranking_of(whole("ready", top1=None, test_images=None))
-    assert chosen(choose(ready, Limits(maximize="throughput"))) == "ready"
+    fastest = choose(ready, Limits(maximize="throughput"))
+    assert chosen(fastest) == "ready"
+    assert "candidate: median " in fastest.reason  # what it was chosen by, and not p90
+    assert "--maximize throughput" in choose(ready, Limits(budget_ms=1e6)).reason
     found = choose(ready, Limits(maximize="throughput", min_top1=0.5))
     assert found.rejected[0].limits == ("top1",)
     assert found.rejected[0].reason == "accuracy unknown"
