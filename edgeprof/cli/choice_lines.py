@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
@@ -10,6 +11,9 @@ from edgeprof.cli import console
 from edgeprof.cli.tables import megabytes, milliseconds, new_table, percent, plain, several, who
 from edgeprof.rank.latency import latency, shown_latency
 from edgeprof.records import Candidate, Choice, FleetChoice, Limits, Odds, OnDevices, Undecided
+
+if TYPE_CHECKING:
+    from edgeprof.pipeline.more import Settled
 
 
 def tell(choice: Choice, *, hint: bool = True) -> None:
@@ -41,6 +45,19 @@ def tell(choice: Choice, *, hint: bool = True) -> None:
             variant = (escape(miss.init or "-"), "-" if miss.seed is None else str(miss.seed)) if variants else ()
             table.add_row(escape(miss.model), *variant, escape(miss.exporter), str(miss.threads), escape(miss.reason))
         console.out().print(table)
+
+
+def tell_more(settled: Sequence[Settled]) -> None:
+    """What measuring more could not do, on stderr."""
+    if not any(one.rounds for one in settled):
+        console.say("nothing more was measured: no choice is open that more rounds would settle")
+        if any(not each.trusted for one in settled for each in one.outcome.ranking.candidates):
+            console.say("  hint: what is not trusted is not measured more: measure anew, with --fresh")
+    for one in settled:
+        variants = several(one.outcome.ranking.candidates)
+        for each in one.lost:
+            console.say(f"not settled, only out of the race: {who(each, variants)} is not trusted any more")
+            console.say(f"  hint: {'; '.join(each.reasons)}: measure anew when the device is quiet, with --fresh")
 
 
 def tell_fleet(found: FleetChoice) -> None:

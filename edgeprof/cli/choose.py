@@ -83,6 +83,7 @@ def choose(
         raise UsageError("--run names one run, and there are several devices", hint="leave one of them out")
     store = options.store(read_only=not measure_more)
     runs = [find(options, store, name, run) for name in names] or [find(options, store, None, run)]
+    lost = False
     if measure_more:
         with store.lock("edgeprof choose --measure-more", wait_s), console.progress() as progress:
             settled = [
@@ -98,6 +99,8 @@ def choose(
                 for one in runs
             ]
         outcomes = [one.outcome for one in settled]
+        choice_lines.tell_more(settled)
+        lost = any(one.lost for one in settled)
     else:
         outcomes = [assemble(store, one, write=False) for one in runs]
     if len(outcomes) > 1:
@@ -110,7 +113,7 @@ def choose(
         console.print_record(choice) if as_json else choice_lines.tell(choice, hint=not measure_more)
         open_ones = [choice] if choice.undecided is not None else []
         found = choice.chosen is not None
-    if strict and open_ones:
+    if strict and (open_ones or lost):
         return EXIT_UNTRUSTED
     return EXIT_OK if found else EXIT_GATE
 

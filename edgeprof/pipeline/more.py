@@ -13,7 +13,7 @@ from edgeprof.measure.session import STAGE
 from edgeprof.pipeline.decide import choose
 from edgeprof.pipeline.read import Outcome, artifacts_of, assemble
 from edgeprof.progress import Progress
-from edgeprof.records import Choice, Device, DeviceFacts, Limits, Run
+from edgeprof.records import Candidate, Choice, Device, DeviceFacts, Limits, Run
 from edgeprof.store import Store
 
 CYCLES_A_LOOK = 2
@@ -27,6 +27,8 @@ class Settled(NamedTuple):
     choice: Choice
     rounds: int
     """That were measured in addition."""
+    lost: tuple[Candidate, ...] = ()
+    """What the choice hung on and is not trusted any more: it left the question open by leaving the race."""
 
 
 def measure_more(
@@ -45,7 +47,7 @@ def measure_more(
     choice = choose(store, outcome, limits)
     if choice.undecided is None:
         return Settled(outcome, choice, 0)
-    measured = 0
+    measured, asked = 0, set(choice.undecided.jobs)
     artifacts = artifacts_of(store, this)
     with target.connect(device, store, progress) as connection:
         connection.hold(f"edgeprof choose on {device.name}", this.run, wait_s)
@@ -68,12 +70,15 @@ def measure_more(
                     break
                 outcome = assemble(store, this, write=False)
                 choice = choose(store, outcome, limits)
+                asked |= set(choice.undecided.jobs) if choice.undecided else set()
                 left = 0 if choice.undecided is None else CYCLES_A_LOOK * len(choice.undecided.jobs)
                 progress.expect(STAGE, left)
         finally:
             session.close()
             progress.finish(STAGE)
-    return Settled(assemble(store, this), choice, measured)
+    outcome = assemble(store, this)
+    lost = tuple(one for one in outcome.ranking.candidates if one.job in asked and not one.trusted)
+    return Settled(outcome, choice, measured, lost)
 
 
 def _check_same(this: Run, now: DeviceFacts) -> None:
