@@ -217,7 +217,7 @@ def test_the_ranking_has_intervals_drops_and_the_effect_and_is_recomputed(
     assert ranking.effect is not None
     assert len(ranking.effect.models) == 3
     same = edgeprof("--work", ".", "show", "latest", "--recompute", cwd=copy, PYTHONHASHSEED="2").stdout
-    assert same.count(": identical") == 4
+    assert same.count(": identical") == 5
     said = show(copy, "latest").stdout
     assert "What the initialisation brings" in said
     assert "points against its checkpoint (95% interval" in said
