@@ -25,6 +25,9 @@ BETWEEN: dict[ProxyKind, str] = {
 def tell_proxies(found: Proxies) -> None:
     """A table of the device's orders against cheap ones, what forms and devices share, and the pairs that swap."""
     out = console.out()
+    if not found.devices:
+        console.say("nothing was measured that a proxy could be held against")
+        return
     for device in found.devices:
         _say(f"{device.device}, run {device.run}: does a proxy order the models as their latency does?", out.width)
         out.print(_against(device))

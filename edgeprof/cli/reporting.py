@@ -91,7 +91,9 @@ def _devices(options: Options, store: Store, given: list[str] | None) -> list[st
     if ALL in given:
         found = measured_devices(store)
         if not found:
-            raise UsageError("there is no finished run on any device", hint="make one: edgeprof run --device NAME")
+            raise UsageError(
+                "there is no finished run with a measurement on any device", hint="make one: edgeprof run --device NAME"
+            )
         return found
     if any(":" in one for one in given):
         return [one.name for one in options.suite().devices(given)]

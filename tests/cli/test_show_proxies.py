@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 import stored_runs
 from conftest import edgeprof
+from report_records import RUN
 from stored_runs import Kind
 from typer.testing import CliRunner
 
 from edgeprof.cli.app import app
+from edgeprof.records import Run
+from edgeprof.store import Store
 
 MODELS = {
     **stored_runs.MODELS,
@@ -66,6 +69,15 @@ def test_the_report_has_a_section_where_there_are_models_enough(store: Path) -> 
     assert ranking["proxies"]["swaps"]
     small = json.loads(edgeprof("--work", str(store), "report", "--device", "small", "--json", cwd=store).stdout)
     assert "What proxies hide" not in Path(small["files"]["html"]).read_text(encoding="utf-8")
+
+
+def test_a_run_that_measured_nothing_is_told(tmp_path: Path) -> None:
+    store = Store(tmp_path / ".edgeprof")
+    store.put(Run.KIND, RUN.run, RUN, run=RUN.run)
+    store.close()
+    said = CliRunner().invoke(app, ["--work", str(tmp_path), "show", "proxies"])
+    assert said.exit_code == 0
+    assert "nothing was measured" in said.stderr
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,10 @@ def test_the_slider_works_by_keyboard_and_tells_what_it_does(visit: Open, report
     assert page.locator("#answer").get_attribute("data-chosen") == row_ids(ranking.candidates)[chosen.job]
     assert page.locator("#answer").get_attribute("role") == "status"
     assert page.locator("#command").inner_text().startswith(f"edgeprof choose --run {ranking.run} --budget ")
+    page.set_viewport_size({"width": 400, "height": 900})
+    heights = page.locator("#command span").evaluate_all("all => all.map(one => one.offsetHeight)")
+    assert len(heights) == 4
+    assert len(set(heights)) == 1, "no option of the command is broken into two lines"
 
 
 def test_the_budget_is_marked_in_the_plot_and_in_the_table(visit: Open, report: Path) -> None:

@@ -251,6 +251,9 @@ def test_nothing_measured_is_a_page_too() -> None:
     found = Page(page(msgspec.structs.replace(ranking, candidates=()), []))
     assert "nothing to rank" in found.words
     assert "SIGSEGV" in found.words
+    assert "listed below" in found.words
+    empty = msgspec.structs.replace(ranking, candidates=(), failures=())
+    assert "listed below" not in Page(page(empty, [])).words
 
 
 def test_measurements_that_are_not_ranked_are_left_out() -> None:

@@ -200,8 +200,15 @@ if (SECTION) {
     answer.replaceChildren(...(devices.length > 1 ? tellAll(answers, percentile)
       : tell(answers[0], lists[0].length, percentile)));
     const command = document.getElementById("command");
-    if (command) command.textContent =
-      `edgeprof choose --run ${devices[0].run} --budget ${field.value.trim()}${unit.selectedOptions[0].textContent} --percentile ${percentile}`;
+    if (command) {
+      const asked = `${field.value.trim()}${unit.selectedOptions[0].textContent}`;
+      const parts = ["edgeprof choose", `--run ${devices[0].run}`, `--budget ${asked}`, `--percentile ${percentile}`];
+      command.replaceChildren(...parts.flatMap((part) => {
+        const span = document.createElement("span");  // a line ends between options, never after a "-"
+        span.textContent = part;
+        return [span, " "];
+      }));
+    }
     drawLine(budget, percentile);
     mark(answers);
   };
