@@ -201,6 +201,7 @@ def facts_between(baseline: Baseline, current: Baseline, allow: frozenset[str]) 
     return Facts(
         differences=tuple(said for one, said in words if not one.allowed),
         allowed=tuple(said for one, said in words if one.allowed),
+        told=tuple(f"another suite: {one.one} then, {one.other} now" for one in found if one.name == "suite"),
     )
 
 

@@ -64,6 +64,8 @@ class Facts:
     differences: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
     """Differences that somebody accepted."""
+    told: tuple[str, ...] = ()
+    """Differences that spoil nothing, and that somebody should know of."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ def judge(
     if limits.budget_ms is not None and not facts.differences:
         found += _budget_of_all(found)
     new = [one.label for name, one in now.items() if name not in before]
-    notes = [f"not in the baseline, so not judged: {label}" for label in new]
+    notes = [*facts.told, *(f"not in the baseline, so not judged: {label}" for label in new)]
     if baseline.calibration is None and any(one.how in ("run", "again") and one.limit in LATENCY for one in found):
         notes.append("the baseline is not calibrated: how much this device differs from run to run is not known")
     return Judged(tuple(found), tuple(notes), tuple(open_keys))
@@ -187,7 +189,9 @@ def _sentence(verdict: GateVerdict, judgements: Sequence[Judgement]) -> str:
         return "there was nothing to judge"
     mine = [one for one in judgements if one.verdict == verdict]
     if verdict == "pass":
-        return f"nothing got worse: {len(mine)} limits held"
+        over = sum(one.reason.startswith(gate_limit.OVER_BEFORE) for one in mine)
+        known = f"; {over} over the budget are so in the baseline too" if over else ""
+        return f"nothing got worse: {len(mine) - over} limits held{known}"
     first = mine[0]
     rest = f"; and {len(mine) - 1} more" if len(mine) > 1 else ""
     return f"{first.candidate}: {first.limit}: {first.reason}{rest}"

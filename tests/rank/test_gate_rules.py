@@ -312,3 +312,16 @@ def test_right_answers_are_kept_bit_by_bit_and_damage_is_told() -> None:
 def test_rounds_that_cannot_be_are_found(fields: Any) -> None:
     assert check_rounds(msgspec.structs.replace(numbers(quiet()), **fields)) is not None
     assert check_rounds(numbers(quiet())) is None
+
+
+def test_the_same_file_is_as_accurate_as_it_was_whatever_is_kept_of_its_answers() -> None:
+    same = judged(candidate(rounds=numbers(quiet(seed=1))))["top1"]
+    assert (same.verdict, same.change) == ("pass", None)
+    assert "the same file" in same.reason
+
+
+def test_another_suite_is_told_and_judged() -> None:
+    facts = gates.Facts(told=("another suite: aaaa then, bbbb now",))
+    found = gates.judge(baseline(calibration=CALIBRATED), baseline(now()), DEFAULT, facts)
+    assert found.notes == facts.told
+    assert gates.verdict_of(found.judgements) == "pass"
