@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
+import msgspec
+
 from edgeprof import measure as measuring
 from edgeprof import target
 from edgeprof.errors import DeviceError
@@ -49,12 +51,14 @@ def measure_more(
         return Settled(outcome, choice, 0)
     measured, asked = 0, set(choice.undecided.jobs)
     artifacts = artifacts_of(store, this)
+    if this.bound_to is not None:  # by --cores, which the device file need not say
+        device = msgspec.structs.replace(device, cores=this.bound_to)
     with target.connect(device, store, progress) as connection:
         connection.hold(f"edgeprof choose on {device.name}", this.run, wait_s)
         connection.provide({cell.format for cell in this.cells if cell.job in choice.undecided.jobs})
         if device.state:  # set by the session, as when the run was measured
             connection.open_session(this.run)
-        _check_same(this, measuring.facts(connection))
+        _check_same(this, device, measuring.facts(connection))
         session = measuring.Session(store, this, artifacts, device, connection, progress)
         began = time.monotonic()
         progress.start(STAGE, CYCLES_A_LOOK * len(choice.undecided.jobs))
@@ -81,19 +85,16 @@ def measure_more(
     return Settled(outcome, choice, measured, lost)
 
 
-def _check_same(this: Run, now: DeviceFacts) -> None:
-    """Rounds of a device in another state belong to another run."""
-    then = this.facts
-    if then is None:
-        return
-    changed = [
-        f"{name.replace('_', ' ')} {before!s} then, {after!s} now"
-        for name in ("kernel", "governor", "clock_mhz", "power_mode", "cores", "runtimes")
-        if (before := getattr(then, name)) != (after := getattr(now, name))
-    ]
-    if changed:
+def _check_same(this: Run, device: Device, now: DeviceFacts) -> None:
+    """Rounds of a device in another state, or on other cores, belong to another run."""
+    from edgeprof.rank import comparable
+
+    after = msgspec.structs.replace(this, facts=now, bound_to=device.cores)
+    found = comparable.refused(comparable.differences(comparable.basis(this), comparable.basis(after)))
+    if found:
+        changed = "; ".join(f"{one.name.replace('_', ' ')} {one.one} then, {one.other} now" for one in found)
         raise DeviceError(
-            "the device is not in the state in which the run was measured: " + "; ".join(changed),
+            f"the device is not in the state in which the run was measured: {changed}",
             where=f"run {this.run}",
             hint=f"measure anew: edgeprof run --device {this.device} --fresh",
         )

@@ -52,8 +52,7 @@ def probabilities(candidates: Sequence[Candidate], known: Evidence) -> list[floa
     best_before = np.maximum.accumulate(sorted_right, axis=1)
     on_front = np.ones_like(sorted_right, dtype=bool)
     on_front[:, 1:] = sorted_right[:, 1:] > best_before[:, :-1]
-    shares = np.zeros(len(usable))
-    np.add.at(shares, order, on_front)
-    for index, share in zip(usable, shares / len(speed), strict=True):
+    times = np.bincount(order[on_front], minlength=len(usable))
+    for index, share in zip(usable, times / len(speed), strict=True):
         found[index] = float(share)
     return found

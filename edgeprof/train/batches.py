@@ -92,23 +92,28 @@ def loaded(images: Any, batches: Sequence[Sequence[int]], workers: int, pinned: 
     loader = import_torch().utils.data.DataLoader(
         images, batch_sampler=batches, num_workers=workers, pin_memory=pinned, collate_fn=_collate
     )
-    batches_of = iter(loader)
-    if workers:
-        _no_signal_of_ended_workers()
-    for batch, labels in batches_of:
+    before = signal.getsignal(signal.SIGCHLD)
+    started = iter(loader)
+    _no_signal_of_ended_workers(before)
+    for batch, labels in started:
         if isinstance(batch, DataError):
             raise batch
         yield batch, labels
 
 
-def _no_signal_of_ended_workers() -> None:
-    """Take back the handler by which torch learns at once that a worker has ended; it looks for that itself as well.
+def _no_signal_of_ended_workers(before: Any) -> None:
+    """Put back what stood for SIGCHLD before torch's handler, which learns at once that a worker has ended; torch looks
+    for that itself as well.
 
     Some hypervisors end a process to which a signal is delivered while it computes with AMX, and each worker's end
     would be such a signal.
+
+    Args:
+        before: as `signal.getsignal` gave it; None: not set from Python, and then nothing is put back.
     """
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    main = threading.current_thread() is threading.main_thread()
+    if main and before is not None and signal.getsignal(signal.SIGCHLD) is not before:
+        signal.signal(signal.SIGCHLD, before)
 
 
 def _collate(items: list[tuple[Any, int]]) -> tuple[Any, Any]:

@@ -107,3 +107,17 @@ def test_a_device_in_another_state_is_refused(store: Store) -> None:
     with pytest.raises(DeviceError, match=r"kernel 5\.10-other then"):
         measure_more(store, other, HERE, limits, limit_s=5.0, wait_s=0.0, progress=Silent())
     assert counts(store, run) == {"model-0": 3}
+
+
+def test_rounds_of_other_cores_are_no_rounds_of_the_run(store: Store) -> None:
+    """Where the run was bound to a core the further rounds are too; where only the device file says so now, they are
+    not of the run."""
+    run = measured(store, 0.9)
+    limits = Limits(budget_ms=1.0, percentile=50)
+    bound = msgspec.structs.replace(HERE, cores=(0,))
+    with pytest.raises(DeviceError, match="bound to any core then, cores 0 now"):
+        measure_more(store, run, bound, limits, limit_s=5.0, wait_s=0.0, progress=Silent())
+    assert counts(store, run) == {"model-0": 3}
+    run = msgspec.structs.replace(run, bound_to=(0,))
+    store.put(Run.KIND, run.run, run, run=run.run)
+    assert measure_more(store, run, HERE, limits, limit_s=1.0, wait_s=0.0, progress=Silent()).rounds >= 2
