@@ -35,6 +35,12 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def training_workers(of: int) -> list[int]:
+    """The children of a process that train. A test's process may have others, such as a browser for all its tests."""
+    lines = {one: Path(f"/proc/{one}/cmdline") for one in children(of)}
+    return [one for one, line in lines.items() if line.exists() and b"edgeprof.train.worker" in line.read_bytes()]
+
+
 def alive(pid: int) -> bool:
     """Whether it exists and is no zombie."""
     try:

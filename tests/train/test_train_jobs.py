@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from process_tools import await_end, children
+from process_tools import await_end, training_workers
 from tiny_training import tiny_training
 
 from edgeprof import train
@@ -46,12 +46,6 @@ class Log(Silent):
         self.notes.append(text)
 
 
-def workers() -> list[int]:
-    """The processes of ours that train. The tests before may have others, such as a server for all of them."""
-    lines = {one: Path(f"/proc/{one}/cmdline") for one in children(os.getpid())}
-    return [one for one, line in lines.items() if line.exists() and b"edgeprof.train.worker" in line.read_bytes()]
-
-
 def cells_of(training: Training) -> list[Cell]:
     return [Cell(training, identity) for identity in train.cells(training)]
 
@@ -70,7 +64,7 @@ def test_a_grid_in_parallel_gives_the_checkpoints_of_a_serial_one(training: Trai
     serial = shas(tmp_path / "one", grid, train.How(jobs=1))
     assert len(set(serial)) == 4
     assert shas(tmp_path / "two", grid, train.How(jobs=2)) == serial
-    assert workers() == []
+    assert training_workers(os.getpid()) == []
 
 
 def test_a_worker_that_is_killed_is_a_failure_of_its_cell_and_the_others_go_on(
@@ -81,7 +75,7 @@ def test_a_worker_that_is_killed_is_a_failure_of_its_cell_and_the_others_go_on(
 
     def kill_one(epochs: int) -> None:
         if epochs == 1:
-            os.kill(workers()[0], signal.SIGKILL)
+            os.kill(training_workers(os.getpid())[0], signal.SIGKILL)
 
     found = dict(train.train_all(Store(tmp_path / "s"), cells_of(grid), Log(kill_one), train.How(jobs=2)))
     failed = [one for one in found.values() if not isinstance(one, Trained)]
@@ -90,7 +84,7 @@ def test_a_worker_that_is_killed_is_a_failure_of_its_cell_and_the_others_go_on(
     assert "was killed by SIGKILL" in error.what
     assert "lower recipe.batch_size (8), or --jobs 1" in (error.hint or "")
     assert sum(isinstance(one, Trained) for one in found.values()) == 2
-    assert workers() == []
+    assert training_workers(os.getpid()) == []
 
 
 @pytest.mark.slow
@@ -99,7 +93,7 @@ def test_an_interrupted_grid_leaves_no_process_and_keeps_its_epochs(training: Tr
 
     def stop(epochs: int) -> None:
         if epochs == 2:
-            started.extend(workers())
+            started.extend(training_workers(os.getpid()))
             raise KeyboardInterrupt
 
     store = Store(tmp_path / "s")
