@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeprof.errors import TrainError, UsageError, nearest
 from edgeprof.records import Weights
-from edgeprof.zoo import factory, weights
+from edgeprof.zoo import download, factory, weights
 from edgeprof.zoo.torchvision_ops import import_timm, import_torch, import_torchvision
 
 if TYPE_CHECKING:
@@ -195,10 +195,10 @@ def _pretrained(name: str) -> tuple[Path, str, dict[str, Any]]:
         raise UsageError(f"{name} has no published weights", hint="pretrained is for models of timm and torchvision")
     if name.startswith(PREFIX):
         plain = name.removeprefix(PREFIX)
-        path = weights.torchvision_file(plain)
-        return path, weights.torchvision_source(plain), weights.read(path)
-    path = weights.timm_file(name)
-    return path, weights.timm_source(name), weights.timm_tensors(name, path)
+        path = download.torchvision_file(plain)
+        return path, download.torchvision_source(plain), weights.read(path)
+    path = download.timm_file(name)
+    return path, download.timm_source(name), download.timm_tensors(name, path)
 
 
 def _check_head(

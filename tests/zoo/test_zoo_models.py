@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import save_file
 
 from edgeprof.errors import TrainError, UsageError
-from edgeprof.zoo import models, weights
+from edgeprof.zoo import download, models
 from edgeprof.zoo.torchvision_ops import import_timm, import_torchvision
 
 SMALL = "test_resnet"
@@ -273,7 +273,7 @@ def test_pretrained_with_the_network_down_says_how_to_give_a_file(
 def test_pretrained_does_not_wait_for_a_network_that_swallows_everything(
     name: str, empty_caches: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weights, "REACH_S", 0.3)
+    monkeypatch.setattr(download, "REACH_S", 0.3)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -283,7 +283,7 @@ def test_pretrained_does_not_wait_for_a_network_that_swallows_everything(
 
 
 def test_the_deadline_is_within_what_was_promised() -> None:
-    assert weights.REACH_S < 15
+    assert download.REACH_S < 15
 
 
 def test_a_model_without_pretrained_weights_says_so(empty_caches: Path) -> None:
@@ -349,11 +349,11 @@ def test_download_is_kept_only_if_its_sha_is_right(
     content = b"weights" * 1000
     right = f"net-{hashlib.sha256(content).hexdigest()[:8]}.pth"
     (folder / right).write_bytes(content)
-    path = weights._downloaded(f"{base}/{right}", "net")
+    path = download._downloaded(f"{base}/{right}", "net")
     assert path.read_bytes() == content
     (folder / "net-00000000.pth").write_bytes(content)
     with pytest.raises(TrainError, match="damaged"):
-        weights._downloaded(f"{base}/net-00000000.pth", "net")
+        download._downloaded(f"{base}/net-00000000.pth", "net")
     with pytest.raises(TrainError, match="cannot be fetched"):
-        weights._downloaded(f"{base}/missing-00000000.pth", "net")
+        download._downloaded(f"{base}/missing-00000000.pth", "net")
     assert [entry.name for entry in path.parent.iterdir()] == [right]
