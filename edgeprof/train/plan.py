@@ -12,7 +12,7 @@ from edgeprof.store import Store
 from edgeprof.zoo import factory, initial, weights
 from edgeprof.zoo.checkpoint import note_of
 
-TRAIN_VERSION = 1
+TRAIN_VERSION = 2
 """To be raised whenever the same recipe would give another checkpoint; every training is then done again."""
 
 
