@@ -6,19 +6,44 @@ From Python: `from edgeprof import Suite`, see docs/python.md. Nothing else is l
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edgeprof.api import Exported, Fleet, FleetResult, Lines, Progress, RunResult, Suite, TrainingResult
+    from edgeprof.api import (
+        AddedDevice,
+        Cleaned,
+        Explained,
+        Exported,
+        Fleet,
+        FleetResult,
+        Gated,
+        Imported,
+        Lines,
+        MeasuredMore,
+        Progress,
+        Reported,
+        RunResult,
+        Suite,
+        TrainingResult,
+        TrustedKey,
+    )
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AddedDevice",
+    "Cleaned",
+    "Explained",
     "Exported",
     "Fleet",
     "FleetResult",
+    "Gated",
+    "Imported",
     "Lines",
+    "MeasuredMore",
     "Progress",
+    "Reported",
     "RunResult",
     "Suite",
     "TrainingResult",
+    "TrustedKey",
     "__version__",
 ]
 

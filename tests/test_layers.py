@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "measure": SHARED | {"target", "agent"},
     "pipeline": SHARED | {"train", "zoo", "export", "target", "measure", "rank", "report"},
     "frames": BASE,
-    "api": SHARED | {"pipeline", "rank", "frames"},
+    "api": SHARED | {"pipeline", "rank", "report", "frames", "suite_files"},
     "cli": SHARED | {"pipeline", "rank", "suite_files", "api"},
     "__main__": {"cli"},
     "__init__": {"api"},

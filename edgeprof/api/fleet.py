@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from edgeprof.api import asking
-from edgeprof.api.asking import Cores, FilePath, Measuring
+from edgeprof.api.asking import Cores, FilePath, Limiting, Measuring
+from edgeprof.api.more import settle
 from edgeprof.api.place import Place
 from edgeprof.api.results import FleetResult
 from edgeprof.progress import Progress, Silent
@@ -83,6 +84,31 @@ class Fleet:
                     progress=told,
                 )
         return FleetResult(outcome, self.place.root)
+
+    def measure_more(
+        self,
+        budget: str | None = None,
+        *,
+        limit_s: float = 600.0,
+        wait_s: float = 0.0,
+        progress: Progress | None = None,
+        **limits: Unpack[Limiting],
+    ) -> FleetResult:
+        """`Suite.measure_more` of the newest finished run on each, one after the other: `more` of the result.
+
+        Raises:
+            UsageError: one of them has none, there is no limit, or one that means nothing.
+            DeviceError: a device is not in the state in which its run was measured.
+        """
+        from edgeprof import pipeline
+        from edgeprof.pipeline.fleet import FleetOutcome
+
+        asked, told = asking.limits(budget, **limits), progress or Silent()
+        with self.place.reading() as store:  # each must have one before any is measured
+            names = [pipeline.find_run(store, one.name).run for one in self.devices]
+        with self.place.working("choose --measure-more", wait_s) as store:
+            found = tuple(settle(self.place, store, name, asked, limit_s, wait_s, told) for name in names)
+        return FleetResult(FleetOutcome(tuple(one.outcome for one in found), ()), self.place.root, found)
 
     def latest(self) -> FleetResult:
         """The newest finished run on each, recomputed from its raw samples.

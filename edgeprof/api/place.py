@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgeprof import suite as suites
 from edgeprof.errors import of_the_system
+from edgeprof.progress import Progress
 from edgeprof.store import Store
 from edgeprof.suite import Suite
 
@@ -38,6 +40,21 @@ class Place:
         """Those named, in words as for `--device`; None: all."""
         wanted = self.files.names("devices") if names is None else names
         return tuple(self.files.devices(wanted)) if wanted else ()
+
+    def to_write(self, progress: Progress) -> Place:
+        """Where files of the suite are written: here, or beside the built-in suite a new one in the working folder.
+
+        Raises:
+            UsageError: the folder cannot be written.
+        """
+        if not self.files.builtin:
+            return self
+        with ours():
+            written = suites.init(self.work)
+        whole, here = self.work.resolve(), Path.cwd()
+        where = whole.relative_to(here) if whole.is_relative_to(here) else self.work
+        progress.note(f"made a suite in {where}: training/, exporters/, devices/ ({len(written)} files)")
+        return Place(Suite(self.work), self.work)
 
     def reading(self) -> contextlib.AbstractContextManager[Store]:
         """See `reading`."""

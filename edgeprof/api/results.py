@@ -15,19 +15,18 @@ from edgeprof.api.place import reading, writing
 from edgeprof.errors import UsageError, nearest
 
 if TYPE_CHECKING:
+    from edgeprof.api.more import MeasuredMore
     from edgeprof.frames import DataFrame
     from edgeprof.pipeline import Outcome
     from edgeprof.pipeline.fleet import FleetOutcome
     from edgeprof.records import (
-        Artifact,
         Choice,
         DeviceFacts,
-        Exporter,
         Failure,
+        Fleet,
         FleetChoice,
         Measurement,
         Ranking,
-        Trained,
     )
     from edgeprof.records.compared import RunsCompared
     from edgeprof.records.gate import Baseline
@@ -193,6 +192,8 @@ class FleetResult:
     outcome: FleetOutcome
     root: Path
     """The store's folder."""
+    more: tuple[MeasuredMore, ...] = ()
+    """By `Fleet.measure_more`: what it came to on each device."""
 
     def __repr__(self) -> str:
         """Short, for notebooks."""
@@ -202,6 +203,11 @@ class FleetResult:
     def runs(self) -> tuple[RunResult, ...]:
         """Of the devices that have a ranking, in the order asked for."""
         return tuple(RunResult(one, self.root) for one in self.outcome.outcomes)
+
+    @property
+    def answer(self) -> Fleet:
+        """What `edgeprof run --json` prints of several devices, as a record."""
+        return self.outcome.answer
 
     @property
     def failed(self) -> tuple[Failure, ...]:
@@ -247,49 +253,3 @@ class FleetResult:
         outcomes = [one.outcome_with_samples for one in self.runs]
         with reading(self.root) as store:
             return decide.choose_for_all(store, outcomes, asked)
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """What a training came to."""
-
-    trained: tuple[Trained, ...]
-    failed: tuple[Failure, ...]
-
-    def frame(self) -> DataFrame:
-        """The checkpoints, a row each."""
-        from edgeprof import frames
-
-        return frames.trained(self.trained)
-
-    def failures(self) -> DataFrame:
-        """`failed`, a row each."""
-        from edgeprof import frames
-
-        return frames.failures(self.failed)
-
-
-@dataclass(frozen=True)
-class Exported:
-    """What an export came to."""
-
-    artifacts: tuple[Artifact, ...]
-    trained: tuple[Trained, ...]
-    """The checkpoints that they were exported from."""
-    exporters: tuple[Exporter, ...]
-    failed: tuple[Failure, ...]
-    """Of training what was missing, and of exporting."""
-    files: tuple[Path, ...] = ()
-    """Written under readable names, where a folder for them was named."""
-
-    def frame(self) -> DataFrame:
-        """The exported files, a row each."""
-        from edgeprof import frames
-
-        return frames.artifacts(self.artifacts)
-
-    def failures(self) -> DataFrame:
-        """`failed`, a row each."""
-        from edgeprof import frames
-
-        return frames.failures(self.failed)
