@@ -11,7 +11,7 @@ import numpy as np
 from edgeprof.errors import UsageError
 from edgeprof.rank import choice_words as words
 from edgeprof.rank import undecided
-from edgeprof.rank.evidence import NOTHING, PERCENTILES, Evidence, accuracies, latencies_ms
+from edgeprof.rank.evidence import NOTHING, PERCENTILES, Evidence, accuracies, latencies_ms, top1_at_least
 from edgeprof.rank.latency import Latency, latency
 from edgeprof.rank.limits import EXAMPLE
 from edgeprof.records import Candidate, Choice, Limits, Odds, Ranking, Rejected
@@ -189,8 +189,8 @@ def _odds(
     return {
         one.job: Odds(
             budget=within[one.job],
-            min_top1=None if limits.min_top1 is None else float(np.mean(right[row] >= limits.min_top1)),
-            best=float(np.mean(first == row)),
+            min_top1=None if limits.min_top1 is None else top1_at_least(one, limits.min_top1),
+            best=None if np.isnan(speed[row][0]) else float(np.mean(first == row)),
         )
         for row, one in enumerate(shown)
     }

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from edgeprof.records import Candidate, Measurement, Round
 from edgeprof.stats import beliefs
@@ -39,7 +40,8 @@ class Evidence:
         """
         key = (job, percentile)
         if key not in self._beliefs:
-            self._beliefs[key] = _belief(self.rounds.get(job, ()), percentile)
+            blocks = [one.samples_ns for one in self.rounds.get(job, ())]
+            self._beliefs[key] = beliefs.of_latency(blocks, percentile)
         return self._beliefs[key]
 
 
@@ -52,13 +54,6 @@ def evidence(measurements: Sequence[Measurement], right: Mapping[str, NDArray[np
         rounds={one.cell.job: tuple(each for each in one.rounds if each.samples_ns) for one in measurements},
         right=right,
     )
-
-
-def _belief(rounds: Sequence[Round], percentile: int) -> beliefs.Belief | None:
-    blocks = [one.samples_ns for one in rounds]
-    if any(min(block) <= 0 for block in blocks):
-        return None
-    return beliefs.of_median(blocks) if percentile == 50 else beliefs.of_percentile(blocks, percentile / 100)
 
 
 def latencies_ms(
@@ -99,3 +94,12 @@ def accuracies(candidates: Sequence[Candidate], known: Evidence, draws: int = DR
             own = _generator(seed, one.artifact_sha)
             row[:] = own.beta(hits + 0.5, one.test_images - hits + 0.5, draws)
     return found
+
+
+def top1_at_least(one: Candidate, share: float) -> float | None:
+    """How probable it is that its top-1 on endlessly many such images is at least `share`: the Beta distribution with
+    Jeffreys' prior (`report.budget` and the page compute the same). None where the accuracy is not known."""
+    if one.top1 is None or not one.test_images:
+        return None
+    hits = one.top1 * one.test_images
+    return float(special.betaincc(hits + 0.5, one.test_images - hits + 0.5, share))

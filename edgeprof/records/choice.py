@@ -30,8 +30,9 @@ class Odds(Record):
     """That its latency percentile is within the budget; None without a budget."""
     min_top1: float | None
     """That its top-1 on endlessly many such images is at least the limit."""
-    best: float
-    """That of all trusted candidates it is the best that keeps to every limit."""
+    best: float | None
+    """That of all trusted candidates it is the best that keeps to every limit; None where too few rounds know its
+    latency."""
 
 
 class Rejected(Record):

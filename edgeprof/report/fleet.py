@@ -11,6 +11,7 @@ from edgeprof import __version__
 from edgeprof.records import ADVICE, Candidate, Failure, Fleet, Ranking, Record
 from edgeprof.report import budget, findings, words
 from edgeprof.report.drawing import to_svg
+from edgeprof.report.odds import Curves
 from edgeprof.report.page import FORMAT_NAMES, facts, render_page, row_ids, started
 from edgeprof.report.samples import Spread
 from edgeprof.report.scatter import domains_of, scatter
@@ -50,11 +51,12 @@ def lines(rankings: Sequence[Ranking]) -> list[Line]:
     return found
 
 
-def fleet_page(fleet: Fleet, spreads: Sequence[Spreads]) -> str:
+def fleet_page(fleet: Fleet, spreads: Sequence[Spreads], known: Sequence[Mapping[str, Curves]] = ()) -> str:
     """The page of several devices; the same input gives the same bytes.
 
     Args:
         spreads: for each ranking where the samples of its candidates lie.
+        known: for each ranking, by job, what probabilities are computed from; empty: the page tells none.
 
     Raises:
         MissingPackageError: jinja2 or vl-convert is not installed.
@@ -75,7 +77,7 @@ def fleet_page(fleet: Fleet, spreads: Sequence[Spreads]) -> str:
         names=names,
         ids=ids,
         version=__version__,
-        budget=budget.budgets(rankings, ids),
+        budget=budget.budgets(rankings, ids, known),
         budget_devices=budget.devices(rankings),
         filters=msgspec.json.encode(FILTERS).decode(),
         format_names=FORMAT_NAMES,

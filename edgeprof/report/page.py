@@ -19,6 +19,7 @@ from edgeprof.report import (
     budget,
     effect,
     findings,
+    odds,
     on_device,
     proxies,
     words,
@@ -28,7 +29,7 @@ from edgeprof.report.sections import sections
 if TYPE_CHECKING:
     import jinja2
 
-SCRIPTS = ("table.js", "points.js", "budget.js", "paper.js")
+SCRIPTS = ("table.js", "points.js", "choosing.js", "budget.js", "paper.js")
 """What the page's one script is made of, in this order."""
 LIMIT = 200
 """Most rows of the table of candidates that are shown before all are asked for."""
@@ -88,6 +89,7 @@ def _environment() -> jinja2.Environment:
     environment.filters |= {"tau": proxies.tau, "tau_span": proxies.tau_span}
     environment.globals |= {"span": words.span, "percent_span": words.percent_span, "plural": words.plural}
     environment.globals |= {"points_span": effect.points_span, "drop_span": words.drop_span}
+    environment.globals |= {"limit_fields": budget.LIMITS}
     return environment
 
 
@@ -130,7 +132,7 @@ def _context(ranking: Ranking, measurements: Sequence[Measurement]) -> dict[str,
     names = words.Names(ranking.candidates)
     ids = row_ids(ranking.candidates)
     return {
-        "budget": budget.budgets([ranking], [ids]),
+        "budget": budget.budgets([ranking], [ids], [odds.curves(measurements)]),
         "budget_devices": budget.devices([ranking]),
         "filters": msgspec.json.encode(FILTERS).decode(),
         "ranking": ranking,

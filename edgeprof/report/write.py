@@ -8,6 +8,7 @@ from pathlib import Path
 from edgeprof.records import Fleet, Measurement, Ranking, to_json
 from edgeprof.report import parquet
 from edgeprof.report.fleet import Spreads, fleet_page
+from edgeprof.report.odds import Curves
 from edgeprof.report.page import page
 from edgeprof.report.table import to_csv
 from edgeprof.report.text import fleet_summary, summary
@@ -36,17 +37,20 @@ def render(ranking: Ranking, measurements: Sequence[Measurement]) -> dict[str, b
     }
 
 
-def render_fleet(fleet: Fleet, spreads: Sequence[Spreads]) -> dict[str, bytes]:
+def render_fleet(
+    fleet: Fleet, spreads: Sequence[Spreads], known: Sequence[Mapping[str, Curves]] = ()
+) -> dict[str, bytes]:
     """The same of several devices, side by side.
 
     Args:
         spreads: for each ranking where the samples of its candidates lie.
+        known: for each ranking what probabilities are computed from, see `report.odds`; empty: none are told.
     """
     return {
         "json": to_json(fleet, indent=2) + b"\n",
         "csv": to_csv(fleet.rankings).encode(),
         "markdown": fleet_summary(fleet).encode(),
-        "html": fleet_page(fleet, spreads).encode(),
+        "html": fleet_page(fleet, spreads, known).encode(),
         **_parquet(fleet.rankings),
     }
 
@@ -67,9 +71,11 @@ def write_reports(ranking: Ranking, measurements: Sequence[Measurement], folder:
     return _write(render(ranking, measurements), folder)
 
 
-def write_fleet(fleet: Fleet, spreads: Sequence[Spreads], folder: Path) -> dict[str, Path]:
+def write_fleet(
+    fleet: Fleet, spreads: Sequence[Spreads], folder: Path, known: Sequence[Mapping[str, Curves]] = ()
+) -> dict[str, Path]:
     """Write the files of `render_fleet`, see `write_reports`."""
-    return _write(render_fleet(fleet, spreads), folder)
+    return _write(render_fleet(fleet, spreads, known), folder)
 
 
 def _write(rendered: Mapping[str, bytes], folder: Path) -> dict[str, Path]:

@@ -49,6 +49,43 @@ class Belief(NamedTuple):
         found: NDArray[np.float64] = np.exp(np.interp(uniform, self.below, np.log(self.values), right=np.inf))
         return found
 
+    def thinned(self, tolerance: float) -> Belief:
+        """The same distribution by fewer points: no probability moves by more than `tolerance`.
+
+        Source: the line simplification of Ramer (1972, doi 10.1016/S0146-664X(72)80017-0), by the vertical distance.
+        """
+        x = np.log(self.values)
+        apart = np.diff(x) > 0  # of equal values, where the distribution jumps, the first and the last stay
+        edges = np.concatenate([[True], apart]) | np.concatenate([apart, [True]])
+        x, values, below = x[edges], self.values[edges], self.below[edges]
+        kept = {0, x.size - 1}
+        stretches = [(0, x.size - 1)]
+        while stretches:
+            first, last = stretches.pop()
+            if last - first < 2:
+                continue
+            slope = (below[last] - below[first]) / (x[last] - x[first])
+            off = np.abs(below[first] + slope * (x[first + 1 : last] - x[first]) - below[first + 1 : last])
+            worst = first + 1 + int(off.argmax())
+            if off[worst - first - 1] > tolerance:
+                kept.add(worst)
+                stretches += [(first, worst), (worst, last)]
+        chosen = sorted(kept)
+        return Belief(values=values[chosen], below=below[chosen])
+
+
+def of_latency(blocks: Sequence[Sequence[int]], percentile: int) -> Belief | None:
+    """Of a latency percentile in ns: 50 is the median of the processes' medians, the others are of all inferences.
+
+    Args:
+        blocks: samples of each round.
+
+    Returns: None with fewer than 3 rounds, or where the clock gave 0.
+    """
+    if any(min(block) <= 0 for block in blocks):
+        return None
+    return of_median(blocks) if percentile == 50 else of_percentile(blocks, percentile / 100)
+
 
 def of_median(blocks: Sequence[ArrayLike], quantile: float = 0.5) -> Belief | None:
     """Of the median over processes of a process's quantile; the point estimate is that of `stats.intervals`.

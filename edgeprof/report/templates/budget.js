@@ -1,57 +1,5 @@
 
-// --- choosing for a budget, by the rule of `edgeprof choose`: trusted, accuracy known, the upper end of the latency's
-// interval within the budget; then the highest top-1, the lowest upper end, the smallest file, the first job
-const PERCENTILES = [50, 90, 99];
-const candidatesOf = (lists) => lists.map((rows) => rows.map(
-  ([id, name, file, trusted, top1, low, high, size, order, ...latency]) => ({
-    id, name, file, trusted, top1, low, high, size, order,
-    value: (percentile) => latency[2 * PERCENTILES.indexOf(percentile)],
-    bound: (percentile) => latency[2 * PERCENTILES.indexOf(percentile) + 1],
-  })));
-const firstOf = (...differences) => differences.find((one) => one !== 0) || 0;
-const better = (a, b, percentile) => firstOf(
-  b.top1 - a.top1, a.bound(percentile) - b.bound(percentile), a.size - b.size, a.order - b.order);
-
-const chooseFor = (candidates, budget, percentile) => {
-  const bound = (one) => one.bound(percentile);
-  const refused = { trust: [], latency: [], unbounded: [], top1: [] };
-  const hindrances = new Map();
-  const fit = candidates.filter((one) => {
-    const limits = [];
-    if (!one.trusted) limits.push("trust");
-    if (bound(one) === null) limits.push("unbounded");
-    else if (bound(one) > budget) limits.push("latency");
-    if (one.top1 === null) limits.push("top1");
-    for (const limit of limits) refused[limit].push(one);
-    hindrances.set(one, limits.length);
-    return limits.length === 0;
-  });
-  fit.sort((a, b) => better(a, b, percentile));
-  // Nearest is what only the latency keeps out. Where there is no p99, it is at least p90.
-  const distance = (one) => [one.trusted ? 0 : 1, bound(one) === null ? 1 : 0, one.top1 === null ? 1 : 0,
-    hindrances.get(one), bound(one) ?? one.value(percentile) ?? one.value(90), one.order];
-  const near = (a, b) => firstOf(...distance(a).map((part, index) => part - distance(b)[index]));
-  const miss = fit.length || !candidates.length ? null : candidates.reduce((a, b) => (near(b, a) < 0 ? b : a));
-  return { chosen: fit[0] || null, runnerUp: fit[1] || null, miss, fit, refused };
-};
-
-// One file for all devices, on each with the number of threads that suits it best there: of those that meet the budget
-// everywhere the one with the highest top-1, then with the lowest upper end where it is slowest, then the smallest.
-const chooseForAll = (answers, percentile) => {
-  const files = new Map();
-  answers.forEach(({ fit }, device) => fit.forEach((one) => {  // the best of a device come first
-    const there = files.get(one.file) || [];
-    if (!there[device]) there[device] = one;
-    files.set(one.file, there);
-  }));
-  const everywhere = [...files.entries()].filter(([, there]) => answers.every((_, device) => there[device]));
-  const most = (there, key) => there.reduce((worst, one) => Math.max(worst, key(one)), -Infinity);
-  const merits = ([, there]) => [(one) => -one.top1, (one) => one.bound(percentile), (one) => one.size].map((key) => most(there, key));
-  const found = everywhere.map((entry) => [merits(entry), entry]);
-  found.sort(([a, [file]], [b, [other]]) => firstOf(...a.map((part, index) => part - b[index]), file - other));
-  return found.map(([, [file, there]]) => ({ file, there }));
-};
-
+// --- the panel in which a budget and other limits are chosen for
 // Numbers as the page writes them: three significant digits, never in powers of ten.
 const digits = (value) => {
   if (value === null || !Number.isFinite(value)) return "–";
@@ -64,73 +12,126 @@ const digits = (value) => {
 };
 const percents = (share) => (100 * share).toFixed(1);
 
+const oddsInWords = (share) => (share > 0.995 ? "over 99%" : share < 0.005 ? "under 1%" : `${(100 * share).toFixed(0)}%`);
+
 const SECTION = document.getElementById("choose");
 if (SECTION) {
   const given = JSON.parse(SECTION.dataset.candidates);
-  const lists = candidatesOf(given.candidates);
+  const lists = candidatesOf(given);
   const devices = JSON.parse(SECTION.dataset.devices);
   const lowest = Number(SECTION.dataset.low);
   const highest = Number(SECTION.dataset.high);
   const slider = document.getElementById("budget-slider");
   const field = document.getElementById("budget-field");
   const unit = document.getElementById("budget-unit");
-  const asked = document.getElementById("budget-percentile");
+  const percentileList = document.getElementById("budget-percentile");
+  const goal = document.getElementById("budget-goal");
+  const limitFields = given.limits.map((limit) => [limit, document.getElementById(`limit-${limit.name}`)]).filter(([, input]) => input);
   const answer = document.getElementById("answer");
   const STEPS = Number(slider.max);
   const position = (budget) => STEPS * Math.log(budget / lowest) / Math.log(highest / lowest);
   const rounded = (value) => Number(value.toPrecision(3));
-  const budgetNow = () => (field.value.trim() === "" ? NaN : Number(field.value) * Number(unit.value));
   const say = (percentile) => (percentile === 50 ? "median" : `p${percentile}`);
   const link = (one) => build("a", { href: `#${one.id}` }, one.name);
-  const facts = (one, percentile) => {
-    const accuracy = one.top1 === null ? "accuracy unknown"
-      : `top-1 ${percents(one.top1)}%${one.low === null || one.high === null ? "" : ` (${percents(one.low)} to ${percents(one.high)})`}`;
-    const bound = one.bound(percentile);
-    return `${accuracy}, ${say(percentile)} ${digits(one.value(percentile))} ms`
-      + `${bound === null ? " without an upper bound" : `, at most ${digits(bound)} ms`}, ${digits(one.size / 1e6)} MB`;
+
+  // What is asked for; with `wrong` in words where that means nothing.
+  const numberIn = (input) => (input.validity.badInput ? NaN : input.value.trim() === "" ? null : Number(input.value));
+  const positive = (number) => Number.isFinite(number) && number > 0;
+  const askedNow = () => {
+    const percentile = Number(percentileList.value);
+    const written = numberIn(field);
+    const asked = { percentile, called: say(percentile), goal: goal.value, limits: {}, wrong: "",
+      budget: written === null ? null : written * Number(unit.value) };
+    const wrong = (input, isWrong, text) => {
+      input.setAttribute("aria-invalid", String(isWrong));
+      if (isWrong) asked.wrong = asked.wrong || text;
+    };
+    wrong(field, asked.budget !== null && !positive(asked.budget), "Write a time of more than zero as the budget.");
+    for (const [limit, input] of limitFields) {
+      const number = numberIn(input);
+      const value = number === null ? null : number * limit.times / limit.over;
+      const isWrong = value !== null && !(positive(value) && (limit.most === null || value <= limit.most));
+      wrong(input, isWrong, `${limit.label}: write a number of more than zero${limit.most === null ? "" : `, at most ${limit.most * limit.over / limit.times}`}.`);
+      if (value !== null && !isWrong) asked.limits[limit.name] = limit.whole ? Math.max(1, Math.floor(value)) : value;
+    }
+    const nothing = asked.budget === null && !fastest(asked) && !Object.keys(asked.limits).length;
+    if (nothing) asked.wrong = asked.wrong || "Write a latency budget, or another limit.";
+    if (nothing) field.setAttribute("aria-invalid", "true");
+    return asked;
   };
-  const why = ({ chosen, runnerUp, fit }, percentile) => {
-    if (fit.length === 1) return "Nothing else meets the budget.";
-    if (chosen.top1 > runnerUp.top1) {
+  const onlyBudget = (asked) => asked.budget !== null && !Object.keys(asked.limits).length;
+  const kept = (asked, one, many) => (onlyBudget(asked) ? `${one ? "meets" : "meet"} ${many ? "it" : "the budget"}`
+    : `${one ? "keeps" : "keep"} to ${many ? "them" : "the limits"}`);
+
+  const facts = (one, asked) => {
+    const accuracy = one.its.top1 === null ? "accuracy unknown"
+      : `top-1 ${percents(one.its.top1)}%${one.low === null || one.high === null ? "" : ` (${percents(one.low)} to ${percents(one.high)})`}`;
+    // The fastest is taken by its median where there is no budget.
+    const shown = fastest(asked) && asked.budget === null ? 50 : asked.percentile;
+    const bound = one.bound(shown);
+    const latency = one.measured(shown) ? `${say(shown)} ${digits(one.value(shown))} ms${bound === null ? " without an upper bound" : `, at most ${digits(bound)} ms`}`
+      : `no ${say(shown)}, for which there are too few samples; p90 ${digits(one.value(shown))} ms`;
+    const memory = asked.limits.memory !== undefined && one.its.memory !== null ? `, ${digits(one.its.memory / 1e6)} MB of memory` : "";
+    return `${accuracy}, ${latency}, file of ${digits(one.its.size / 1e6)} MB${memory}`;
+  };
+  const odds = (one, list, asked) => {
+    const found = oddsOf(one, list, asked, given.limits);
+    const told = [["meets the budget", found.budget], [`has a top-1 of ${percents(asked.limits.top1 ?? 0)}% or more`, found.top1],
+      ["is the best", found.best]].filter(([, share]) => share !== null);
+    return { best: found.best, text: told.length ? `Probability that it ${told.map(([text, share]) => `${text}: ${oddsInWords(share)}`).join("; ")}` : "" };
+  };
+  const why = ({ chosen, runnerUp, fit }, asked) => {
+    if (fit.length === 1) return `Nothing else ${kept(asked, true)}.`;
+    if (fastest(asked)) {
+      return chosen.value(50) < runnerUp.value(50) ? `It has the lowest median of those that ${kept(asked, false)}.`
+        : "The runner-up has the same median.";
+    }
+    if (chosen.its.top1 > runnerUp.its.top1) {
       const tied = runnerUp.high !== null && chosen.low !== null && runnerUp.high >= chosen.low;
-      return "It has the highest top-1 of those that meet the budget"
+      return `It has the highest top-1 of those that ${kept(asked, false)}`
         + (tied ? "; the intervals overlap, so the runner-up may be as good." : ".");
     }
-    if (chosen.bound(percentile) < runnerUp.bound(percentile)) return "The runner-up is as accurate, but slower.";
-    return chosen.size < runnerUp.size ? "The runner-up is as accurate and as fast, but its file is larger."
+    if ((chosen.bound(asked.percentile) ?? Infinity) < (runnerUp.bound(asked.percentile) ?? Infinity)) return "The runner-up is as accurate, but slower.";
+    return chosen.its.size < runnerUp.its.size ? "The runner-up is as accurate and as fast, but its file is larger."
       : "The runner-up is as good in everything.";
   };
-  const rejected = ({ fit, refused }, total, percentile) => {
-    const parts = [
-      [refused.latency, `${say(percentile)} may be over the budget`], [refused.trust, "not trusted"],
-      [refused.unbounded, `${say(percentile)} has no upper bound`], [refused.top1, "accuracy unknown"],
-    ].filter(([some]) => some.length).map(([some, text]) => `${text}: ${some.length}`);
-    const several = new Set(Object.values(refused).flat()).size < Object.values(refused).flat().length;
-    return `${fit.length} of ${count(total, "candidate")} ${fit.length === 1 ? "meets" : "meet"} it.`
+  const rejected = ({ fit, refused }, asked) => {
+    const reasons = [...refused.values()];
+    const counts = new Map();
+    for (const [, text] of reasons.flat()) counts.set(text, (counts.get(text) || 0) + 1);
+    const parts = [...counts].sort(([, a], [, b]) => b - a).map(([text, number]) => `${text}: ${number}`);
+    const several = reasons.some((some) => some.length > 1);
+    return `${fit.length} of ${count(refused.size, "candidate")} ${kept(asked, fit.length === 1, true)}.`
       + (parts.length ? ` Rejected: ${parts.join("; ")}${several ? " (some for several of these)" : ""}.` : "");
   };
-  const line = (label, one, percentile) =>
-    build("div", {}, build("dt", {}, label), build("dd", {}, link(one), build("small", {}, facts(one, percentile))));
+  const line = (label, one, asked, told = "") => build("div", {}, build("dt", {}, label),
+    build("dd", {}, link(one), build("small", {}, facts(one, asked)), ...(told ? [build("small", { className: "odds" }, told)] : [])));
 
-  const tell = (found, total, percentile) => {
-    const list = build("dl", { className: "picked" });
-    if (found.chosen) list.append(line("Chosen", found.chosen, percentile));
-    if (found.runnerUp) list.append(line("Runner-up", found.runnerUp, percentile));
-    if (found.miss) list.append(line("Nearest miss", found.miss, percentile));
-    const text = found.chosen ? why(found, percentile) : "No candidate meets the budget.";
-    return [list, build("p", {}, `${text} ${rejected(found, total, percentile)}`)];
+  const tell = (found, list, asked) => {
+    const box = build("dl", { className: "picked" });
+    const [first, second] = [found.chosen, found.runnerUp].map((one) => (one ? odds(one, list, asked) : null));
+    if (first) box.append(line("Chosen", found.chosen, asked, first.text));
+    if (second) box.append(line("Runner-up", found.runnerUp, asked, second.text));
+    if (found.miss) box.append(line("Nearest miss", found.miss, asked));
+    const text = found.chosen ? why(found, asked) : `No candidate ${kept(asked, true)}.`;
+    const turned = first && second && second.best > first.best
+      ? " The choice goes by what was measured; the probability also counts how uncertain that is, so the runner-up can be the more probable best." : "";
+    return [box, build("p", {}, `${text}${turned} ${rejected(found, asked)}`)];
   };
-  const tellAll = (answers, percentile) => {
-    const all = chooseForAll(answers, percentile);
+  const tellAll = (answers, asked) => {
+    const all = chooseForAll(answers, asked);
     answer.dataset.forAll = all.length ? String(all[0].file) : "";
     const names = all.slice(0, 2).map(({ file }) => given.files[file]);
-    const text = names.length === 0 ? "No file meets the budget on all devices."
+    const text = names.length === 0 ? `No file ${kept(asked, true)} on all devices.`
       : `On all devices: ${names[0]}.${names.length > 1 ? ` Runner-up: ${names[1]}.` : " No other file does."}`;
-    const head = ["Device", "Chosen", "Runner-up", "Meet it"].map((name) => build("th", { scope: "col" }, name));
-    const cell = (one) => build("td", {}, ...(one ? [link(one), build("small", {}, facts(one, percentile))] : ["–"]));
+    const head = ["Device", "Chosen", "Runner-up", onlyBudget(asked) ? "Meet it" : "Keep to them"].map((name) => build("th", { scope: "col" }, name));
+    const cell = (one, list) => {
+      const told = one ? odds(one, list, { ...asked, goal: "top1" }).text : "";
+      return build("td", {}, ...(one ? [link(one), build("small", {}, facts(one, asked))] : ["–"]), ...(told ? [build("small", { className: "odds" }, told)] : []));
+    };
     const rows = answers.map((found, index) => build("tr", {}, build("th", { scope: "row" }, devices[index].name),
-      found.chosen ? cell(found.chosen) : build("td", {}, "none", ...(found.miss ? [build("small", {}, "nearest: ", link(found.miss))] : [])),
-      cell(found.runnerUp), build("td", { className: "n" }, `${found.fit.length} of ${lists[index].length}`)));
+      found.chosen ? cell(found.chosen, lists[index]) : build("td", {}, "none", ...(found.miss ? [build("small", {}, "nearest: ", link(found.miss))] : [])),
+      cell(found.runnerUp, lists[index]), build("td", { className: "n" }, `${found.fit.length} of ${lists[index].length}`)));
     const table = build("table", {}, build("thead", {}, build("tr", {}, ...head)), build("tbody", {}, ...rows));
     const box = build("div", { className: "scroll", tabIndex: 0, role: "region" }, table);
     box.setAttribute("aria-label", "Choices by device");
@@ -177,39 +178,46 @@ if (SECTION) {
       row.querySelector("th[scope=row] a").after(" ", build("span", { className: "badge chosen" }, "chosen"));
     }
   };
+  // As a shell reads it: names come quoted, numbers are numbers. A line ends between options, never after a "-".
+  const command = (asked) => {
+    const parts = ["edgeprof choose", ...devices.map((one) => one.asked)];
+    if (asked.budget !== null) parts.push(`--budget ${field.value.trim()}${unit.selectedOptions[0].textContent}`);
+    parts.push(`--percentile ${asked.percentile}`);
+    for (const [limit, input] of limitFields) {
+      if (asked.limits[limit.name] !== undefined) parts.push(`${limit.option} ${input.value.trim()}${limit.unit}`);
+    }
+    if (fastest(asked)) parts.push("--maximize throughput");
+    document.getElementById("command").replaceChildren(...parts.flatMap((part) => [build("span", {}, part), " "]));
+    const told = !answer.dataset.chosen.trim() || (devices.length === 1 && bestIsExact(asked, given.limits));
+    document.getElementById("command-adds").textContent = told ? "" : ", which also tells how probable it is that the choice is the best of all";
+  };
   const update = () => {
-    const budget = budgetNow();
-    const percentile = Number(asked.value);
-    const valid = Number.isFinite(budget) && budget > 0;
-    field.setAttribute("aria-invalid", String(!valid));
+    const asked = askedNow();
+    const { budget, percentile } = asked;
+    const more = Object.keys(asked.limits).length + (goal.options.length > 1 && fastest(asked) ? 1 : 0);
+    document.getElementById("more-limits").textContent = more ? `More limits (${more} set)` : "More limits";
     answer.dataset.chosen = answer.dataset.runnerUp = answer.dataset.miss = "";
-    if (!valid) {
-      answer.replaceChildren(build("p", {}, "Write a time of more than zero as the budget."));
+    document.querySelector("#choose .command").hidden = Boolean(asked.wrong);
+    if (asked.wrong) {
+      answer.replaceChildren(build("p", {}, asked.wrong));
       drawLine(NaN, percentile);
       mark([]);
       return;
     }
-    slider.value = String(Math.min(STEPS, Math.max(0, position(budget))));
-    slider.setAttribute("aria-valuetext", `${digits(budget)} milliseconds`);
-    const answers = lists.map((rows) => chooseFor(rows, budget, percentile));
+    if (budget !== null) slider.value = String(Math.min(STEPS, Math.max(0, position(budget))));
+    slider.setAttribute("aria-valuetext", budget === null ? "no budget" : `${digits(budget)} milliseconds`);
+    const answers = lists.map((rows) => chooseFor(rows, asked, given.limits));
     const ids = (key) => answers.map((one) => (one[key] ? one[key].id : "")).join(" ");
     Object.assign(answer.dataset, { chosen: ids("chosen"), runnerUp: ids("runnerUp"), miss: ids("miss") });
     answer.dataset.fit = answers.map(({ fit }) => fit.length).join(" ");
-    answer.dataset.refused = JSON.stringify(answers.map(({ refused }) =>
-      Object.fromEntries(Object.entries(refused).map(([key, some]) => [key, some.length]))));
-    answer.replaceChildren(...(devices.length > 1 ? tellAll(answers, percentile)
-      : tell(answers[0], lists[0].length, percentile)));
-    const command = document.getElementById("command");
-    if (command) {
-      const asked = `${field.value.trim()}${unit.selectedOptions[0].textContent}`;
-      const parts = ["edgeprof choose", `--run ${devices[0].run}`, `--budget ${asked}`, `--percentile ${percentile}`];
-      command.replaceChildren(...parts.flatMap((part) => {
-        const span = document.createElement("span");  // a line ends between options, never after a "-"
-        span.textContent = part;
-        return [span, " "];
-      }));
-    }
-    drawLine(budget, percentile);
+    answer.dataset.refused = JSON.stringify(answers.map(({ refused }) => {
+      const counts = {};
+      for (const [name] of [...refused.values()].flat()) counts[name] = (counts[name] || 0) + 1;
+      return counts;
+    }));
+    answer.replaceChildren(...(devices.length > 1 ? tellAll(answers, asked) : tell(answers[0], lists[0], asked)));
+    command(asked);
+    drawLine(budget ?? NaN, percentile);
     mark(answers);
   };
   const slid = () => {
@@ -219,8 +227,8 @@ if (SECTION) {
     update();
   };
   slider.addEventListener("input", slid);
-  field.addEventListener("input", update);
-  asked.addEventListener("change", update);
+  for (const input of [field, ...limitFields.map(([, one]) => one)]) input.addEventListener("input", update);
+  for (const list of [percentileList, goal]) list.addEventListener("change", update);
   let before = Number(unit.value);
   unit.addEventListener("change", () => {
     if (field.value.trim() !== "") field.value = String(Number((Number(field.value) * before / Number(unit.value)).toPrecision(12)));
