@@ -9,7 +9,7 @@ import re
 import time
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
-from . import hardware, system
+from . import hardware, power, system
 from .arm import arm_cores
 from .readers import clean, line, megahertz, number
 from .readers import text as text
@@ -63,6 +63,7 @@ def facts(
         "power_mode": hardware.power_mode(root),
         "power_modes": hardware.power_modes(root),
         "rails": hardware.rails(root),
+        **power.told(root),
         "container": system.container(root),
         "virtual_machine": system.virtual_machine(root),
         "disk_free_bytes": system.free_bytes(workdir),

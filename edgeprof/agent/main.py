@@ -1,17 +1,20 @@
 """The agent's commands.
 
 `serve` speaks JSON lines with the host and ends with its stdin; `session` is the same detached, its calls and events in
-files; `follow` relays between a host and a session; `worker` is one process round.
+files; `follow` relays between a host and a session; `worker` is one process round; `sampler` reads the power sensor for
+one.
 
 Calls, one JSON object a line: `{"call": "hello"}`, `{"call": "facts", "sites", "full", "now", "state"}`,
 `{"call": "inspect", "format", "files", "precision", "site", "timeout_s"}` (answered by `inspected` or `failed`),
 `{"call": "operators", "job", "cell": {...}, "inferences", "timeout_s"}` (answered by `operators` or `failed`),
 `{"call": "evaluate", "job", "cell": {...}, "layout", "mean", "std", "parts": [{"part", "images"}, ...], "timeout_s"}`
-(answered by `evaluated` for each part, `failed` if it broke off, and `done`), and
+(answered by `evaluated` for each part, `failed` if it broke off, and `done`),
+`{"call": "energy", "job", "cell": {...}, "round", "window_s", "settle_s", "timeout_s"}` (answered by `energy` or
+`failed`), and
 `{"call": "measure", "method": {...}, "cells": {job: {...}}, "rounds": [{"job", "round", "attempt", "position", "look"},
 ...]}`. Events, one JSON object a line on stdout: `hello`, `facts`; for a measurement `start` before each round, then
-`round` (its numbers) or `failed` (class crash, hang, error, nan, outputs_wrong, missing_runtime, fallback or cores),
-and `done` at the end; `error` for a call that is not understood, `refused` for one that is not carried out
+`round` (its numbers) or `failed` (class crash, hang, error, nan, outputs_wrong, missing_runtime, fallback, cores or
+sensor), and `done` at the end; `error` for a call that is not understood, `refused` for one that is not carried out
 (`refusal.py`). Nothing else is ever written there. With `--workdir` there are also the calls of `board.py`.
 """
 
@@ -27,8 +30,8 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional
 if TYPE_CHECKING:
     from .supervisor import Supervisor
 
-PROTOCOL = 4
-USAGE = "usage: agent serve|session|follow|worker [--workdir DIR] [--session NAME] [--mark LINE]\n"
+PROTOCOL = 5
+USAGE = "usage: agent serve|session|follow|worker|sampler [--workdir DIR] [--session NAME] [--mark LINE]\n"
 
 # Calls that the supervisor carries out by the method of the same name -> what they are about.
 CALLS = {
@@ -36,6 +39,7 @@ CALLS = {
     "measure": "plan",
     "operators": "cell to profile",
     "evaluate": "images to evaluate",
+    "energy": "cell to meter",
     "providers": "question for providers",
 }
 
@@ -49,6 +53,11 @@ def main(arguments: Optional[List[str]] = None, program: Optional[str] = None) -
         from .worker import main as work
 
         work()
+        return 0
+    if mode == "sampler":
+        from .sampler import run as sample
+
+        sample()
         return 0
     workdir, session = options.get("--workdir"), options.get("--session")
     if "--mark" in options:  # after whatever a login shell has printed

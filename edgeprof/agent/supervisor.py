@@ -176,6 +176,17 @@ class Supervisor:
                 break
         self.emit({"event": "done"})
 
+    def energy(self, call: Dict[str, Any]) -> None:
+        """Tell the power that the board takes while a cell runs, and idle, in a process of its own."""
+        spec = dict(call["cell"], energy=True, program=self.program, allow_fallback=bool(call.get("allow_fallback")))
+        spec.update({key: call[key] for key in ("round", "window_s", "settle_s")}, timeout_s=float(call["timeout_s"]))
+        name = {"job": call["job"], "round": int(call["round"])}
+        told = self.run_round(spec)
+        if "result" in told:
+            self.emit(dict(told["result"], event="energy", **name))
+        else:
+            self.emit(dict(told["failed"], event="failed", attempt=0, position=0, **name))
+
     def providers(self, call: Dict[str, Any]) -> None:
         """Tell what a format's runtime can run on, asked in a process of its own: importing one can crash."""
         spec = {"format": call["format"], "site": call.get("site", []), "timeout_s": float(call["timeout_s"])}

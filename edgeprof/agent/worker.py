@@ -62,6 +62,8 @@ def main() -> None:
             from .evaluate import evaluate
 
             work: Callable[..., Any] = functools.partial(evaluate, tell=lambda part: tell({"part": part}))
+        elif spec.get("energy"):
+            from .energy import energy as work
         else:
             work = next((one for key, one in OTHER_WORK.items() if spec.get(key)), measure)
         tell({"result": work(spec, lambda phase: tell({"phase": phase}))})
@@ -271,7 +273,8 @@ OTHER_WORK: Dict[str, Callable[[Dict[str, Any], Callable[[str], None]], Any]] = 
     "operators": by_operator,
     "providers": told_providers,
 }
-"""What a process can be started for besides measuring, by the key of its spec; and `evaluate`, which tells parts."""
+"""What a process can be started for besides measuring, by the key of its spec; and `evaluate` and `energy`,
+which have modules of their own."""
 
 
 def canary(repeats: int) -> List[int]:

@@ -33,6 +33,8 @@ class Measuring(TypedDict, total=False):
     """Measure also what does not run on the provider asked for, and say so."""
     per_op: bool
     """Then, in a pass of its own, the time by operator."""
+    energy: bool
+    """Then, in a pass of its own, the energy of an inference, by the device's power sensor."""
     test_images: TestImages
     """Then run so many test images there (or "all"), in a pass of its own, and compare with the host's outputs."""
     fresh: bool
@@ -52,6 +54,8 @@ class Limiting(TypedDict, total=False):
     """The largest file, with its unit ("10MB", "512kB"), or in bytes."""
     max_memory: str | int | None
     """The most memory of the process that runs it, likewise."""
+    max_energy: str | None
+    """The most energy of an inference, with its unit: "50mJ"."""
     maximize: Literal["top1", "throughput"]
     """What is best among those that keep to the limits."""
 
@@ -89,6 +93,7 @@ def asked(
     cell_s: float | None = None,
     allow_fallback: bool = False,
     per_op: bool = False,
+    energy: bool = False,
     test_images: TestImages = None,
     fresh: bool = False,
     wait_s: float = 0.0,
@@ -103,7 +108,7 @@ def asked(
     method = method_of(quick=quick, rounds=rounds, precision=precision, cell_s=cell_s, allow_fallback=allow_fallback)
     if isinstance(test_images, int) and test_images < 1:
         raise UsageError(f"test_images must be 1 or more, or 'all', not {test_images}")
-    return Ask(method=method, per_op=per_op, test_images=test_images, fresh=fresh, wait_s=wait_s)
+    return Ask(method=method, per_op=per_op, energy=energy, test_images=test_images, fresh=fresh, wait_s=wait_s)
 
 
 def check_profile(
@@ -183,6 +188,7 @@ def limits(
     min_top1: float | str | None = None,
     max_size: str | int | None = None,
     max_memory: str | int | None = None,
+    max_energy: str | None = None,
     maximize: Literal["top1", "throughput"] = "top1",
 ) -> Limits:
     """What `choose` is asked for, of words with units; a number of bytes is taken as it is.
@@ -202,6 +208,7 @@ def limits(
         min_top1=None if min_top1 is None else rank.parse_share(str(min_top1), "least top-1"),
         max_size_bytes=in_bytes(max_size, "largest file"),
         max_memory_bytes=in_bytes(max_memory, "most memory"),
+        max_energy_mj=None if max_energy is None else rank.parse_energy(max_energy),
         maximize=maximize,
     )
     rank.check(found)

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
+from edgeprof.agent.power import NONE_FOUND
 from edgeprof.agent.runtimes import PACKAGES, RUNTIMES
 from edgeprof.errors import UsageError
 from edgeprof.measure.plan import bound_cores, install_line
@@ -28,6 +29,7 @@ def setup(
     yield from _runtimes(facts, device, formats, no_wheels)
     yield from _sudo(facts, device)
     yield from _disk(facts, device)
+    yield from _power(facts)
 
 
 def in_file(device: Device, line: str) -> str:
@@ -150,3 +152,10 @@ def _disk(facts: DeviceFacts, device: Device) -> Iterator[Finding]:
             what=f"only {free >> 20} MiB of its disk are free where edgeprof keeps its files",
             mend=f"edgeprof device clean {device.name}" if device.transport == "ssh" else None,
         )
+
+
+def _power(facts: DeviceFacts) -> Iterator[Finding]:
+    """A sensor that is there and cannot be used; most devices have none, which is no fault."""
+    missing = facts.power_missing
+    if facts.power is None and missing is not None and not missing.startswith(NONE_FOUND):
+        yield Finding(severity="note", what=f"energy cannot be measured (--energy): {missing}")

@@ -21,6 +21,8 @@ class Ask:
     method: Method = field(default_factory=Method)
     per_op: bool = False
     """Also the time by operator of each candidate, in a pass of its own."""
+    energy: bool = False
+    """Also the energy of an inference of each candidate, in a pass of its own."""
     test_images: TestImages = None
     """Also what each file says about so many test images there (or about "all"), in a pass of its own."""
     fresh: bool = False

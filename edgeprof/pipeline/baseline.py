@@ -31,6 +31,8 @@ PRIVATE = (
     "clock_resolution_ns",
     "power_modes",
     "rails",
+    "power",
+    "power_missing",
 )
 """Facts that change from hour to hour, tell of somebody's folders, or say nothing of a latency: not to be reviewed."""
 

@@ -57,6 +57,7 @@ def assemble(store: Store, this: Run, by: str = "latency", *, write: bool = True
         by=by,
         operators=operators,
         on_device=there,
+        energies=measuring.energies(store, this),
         scored=accuracy.scored(store, artifacts),
         right=accuracy.right(store, artifacts),
     )

@@ -60,6 +60,7 @@ def run(
                 training=recipe.name,
                 suite_sha=suite.sha(),
                 test_images=ask.test_images,
+                energy=ask.energy,
             )
         trained, failures = train(suite, store, recipe, progress)
         artifacts, more = export(store, trained, wanted, progress)
@@ -109,11 +110,19 @@ def profile_on(
     measuring.bound_cores(device, found)
     # Other inputs, and other names for the same bytes, are another plan.
     files = sorted((one.artifact_sha, one.samples_sha or "", one.identity.label()) for one in artifacts)
-    plan = digest("profile", files, device, ask.method, ask.per_op, ask.test_images)
+    plan = digest("profile", files, device, ask.method, ask.per_op, ask.test_images, *_energy(ask))
     this = take_up(store, device.name, plan, ask.fresh, progress)
     if this is None:
         this = new_run(
-            store, device, ask.method, plan, found, training=training, suite_sha=suite_sha, test_images=ask.test_images
+            store,
+            device,
+            ask.method,
+            plan,
+            found,
+            training=training,
+            suite_sha=suite_sha,
+            test_images=ask.test_images,
+            energy=ask.energy,
         )
     return measured(store, this, artifacts, failures, device, connection, ask=ask, progress=progress)
 
@@ -219,6 +228,8 @@ def measured(
             measuring.operators(store, this, artifacts, device, connection, progress)
         if ask.test_images is not None:
             verify(store, this, artifacts, device, connection, progress)
+        if ask.energy:
+            measuring.energy(store, this, artifacts, device, connection, progress)
     this = change(store, this, finished=True)
     return assemble(store, this)
 
@@ -226,7 +237,12 @@ def measured(
 def plan_sha(suite: Suite, recipe: Training, wanted: Sequence[Exporter], board: Device, ask: Ask) -> str:
     """What makes two runs one and the same."""
     recipes = [recipe, *suite.sources(recipe).values()]
-    return digest("run", recipes, wanted, board, ask.method, ask.per_op, ask.test_images)
+    return digest("run", recipes, wanted, board, ask.method, ask.per_op, ask.test_images, *_energy(ask))
+
+
+def _energy(ask: Ask) -> tuple[str, ...]:
+    """In the plan where it is asked for, so that plans without it are those of before."""
+    return ("energy",) if ask.energy else ()
 
 
 def take_up(store: Store, device: str, plan: str, fresh: bool, progress: Progress) -> Run | None:
@@ -252,6 +268,7 @@ def new_run(
     training: str | None = None,
     suite_sha: str | None = None,
     test_images: TestImages = None,
+    energy: bool = False,
 ) -> Run:
     """A run of a new name, stored."""
     now = time.time()
@@ -266,6 +283,7 @@ def new_run(
         facts=facts,
         method=method,
         test_images=test_images,
+        energy=energy,
         bound_to=device.cores,
     )
     store.put(Run.KIND, new.run, new, run=new.run)

@@ -6,7 +6,7 @@ from edgeprof.rank.choose_for_all import choose_for_all
 from edgeprof.rank.effect import Checkpoint, effect
 from edgeprof.rank.evidence import Evidence, evidence
 from edgeprof.rank.join import ranking
-from edgeprof.rank.limits import parse_budget, parse_bytes, parse_share
+from edgeprof.rank.limits import parse_budget, parse_bytes, parse_energy, parse_share
 from edgeprof.rank.orders import ORDERS, order_by
 from edgeprof.rank.pareto import front
 
@@ -24,6 +24,7 @@ __all__ = [
     "order_by",
     "parse_budget",
     "parse_bytes",
+    "parse_energy",
     "parse_share",
     "ranking",
 ]

@@ -27,6 +27,19 @@ def over_budget(one: Candidate, its: Latency, limits: Limits) -> list[str]:
     return []
 
 
+def over_energy(one: Candidate, most_mj: float) -> list[str]:
+    """Why it does not surely keep to the limit on energy; empty where it does."""
+    if one.energy_mj is None:
+        return [f"energy not measured: {one.energy_reason or 'not asked for'}"]
+    if one.energy_high_mj is None:
+        rounds = f"{one.energy_rounds} round" + ("s" if one.energy_rounds != 1 else "")
+        over = [f"its energy of {mj(one.energy_mj)} is over {mj(most_mj)}"] if one.energy_mj > most_mj else []
+        return [f"its energy has no upper bound: {rounds} say too little about it", *over]
+    if one.energy_high_mj > most_mj:
+        return [f"its energy up to {mj(one.energy_high_mj, over=most_mj)} an inference is over {mj(most_mj)}"]
+    return []
+
+
 def outdone(one: Candidate, chosen: Candidate, limits: Limits) -> str:
     """Why a candidate that keeps to the limits was not taken."""
     keeps = "meets the budget" if limits.budget_ms is not None else "keeps to the limits"
@@ -55,6 +68,8 @@ def chosen_because(chosen: Candidate, runner_up: Candidate | None, limits: Limit
         kept.append(f"whose file has at most {megabytes(limits.max_size_bytes)}")
     if limits.max_memory_bytes is not None:
         kept.append(f"that takes at most {megabytes(limits.max_memory_bytes)} of memory")
+    if limits.max_energy_mj is not None:
+        kept.append(f"that takes at most {mj(limits.max_energy_mj)} an inference")
     text = f"{name(chosen, several)} is the {best} candidate" + (f" {' and '.join(kept)}" if kept else "") + ": "
     if chosen.top1 is not None:
         text += f"top-1 {percent(chosen.top1)} ({percent(chosen.top1_low)} to {percent(chosen.top1_high)}), "
@@ -95,8 +110,8 @@ def none_because(
     if limits.maximize == "top1" and all(one.top1 is None for one in ranking.candidates):
         other = "--maximize throughput takes the fastest"
         return f"No candidate can be chosen by accuracy: it is not known for any file; {other}. {nearest}"
-    others = (limits.min_top1, limits.max_size_bytes, limits.max_memory_bytes)
-    one_budget = limits.budget_ms is not None and others == (None, None, None)
+    others = (limits.min_top1, limits.max_size_bytes, limits.max_memory_bytes, limits.max_energy_mj)
+    one_budget = limits.budget_ms is not None and others == (None,) * 4
     kept = "meets the budget at the upper end of its interval" if one_budget else "keeps to all limits"
     doubtful = sum(set(some) == {"trust"} for some in hindered.values())
     if doubtful:
@@ -124,14 +139,21 @@ def budget(limits: Limits) -> str:
 
 def ms(value: float | None, over: float | None = None) -> str:
     """Three significant digits, or as many as it takes to show that it is over the budget."""
-    if value is None:
-        return "unknown"
+    return "unknown" if value is None else f"{_digits(value, over)} ms"
+
+
+def mj(value: float, over: float | None = None) -> str:
+    """Millijoule in the same way."""
+    return f"{_digits(value, over)} mJ"
+
+
+def _digits(value: float, over: float | None) -> str:
     decimals = max(0, 2 - math.floor(math.log10(value))) if value > 0 else 0
     shown = f"{value:.{decimals}f}"
     while over is not None and float(shown) <= over < value and decimals < 18:
         decimals += 1
         shown = f"{value:.{decimals}f}"
-    return f"{shown} ms"
+    return shown
 
 
 def percent(share: float | None) -> str:

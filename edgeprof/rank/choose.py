@@ -11,9 +11,18 @@ import numpy as np
 from edgeprof.errors import UsageError
 from edgeprof.rank import choice_words as words
 from edgeprof.rank import undecided
-from edgeprof.rank.evidence import NOTHING, PERCENTILES, Evidence, accuracies, latencies_ms, top1_at_least
+from edgeprof.rank.energy import known_energy, unmeasured
+from edgeprof.rank.evidence import (
+    NOTHING,
+    PERCENTILES,
+    Evidence,
+    accuracies,
+    energies_mj,
+    latencies_ms,
+    top1_at_least,
+)
 from edgeprof.rank.latency import Latency, latency
-from edgeprof.rank.limits import EXAMPLE
+from edgeprof.rank.limits import ENERGY_EXAMPLE, EXAMPLE
 from edgeprof.records import Candidate, Choice, Limits, Odds, Ranking, Rejected
 
 
@@ -30,9 +39,10 @@ def choose(
     """The best trusted candidate that surely keeps to the limits.
 
     To meet the budget, the upper bound of the latency percentile must be within it (of the two-sided 95% interval; at
-    p99 the 99% bound); the other limits are kept by what was measured: top-1, the file's size, the largest resident
-    set. The best is the most accurate, ties settled by the lower upper bound, then by the smaller file; with
-    `maximize` throughput the one of the lowest median. Everything else is told why it was not taken.
+    p99 the 99% bound), and so must that of the energy; the other limits are kept by what was measured: top-1, the
+    file's size, the largest resident set. The best is the most accurate, ties settled by the lower upper bound, then by
+    the smaller file; with `maximize` throughput the one of the lowest median. Everything else is told why it was not
+    taken.
 
     Args:
         limits: or a budget in ms alone.
@@ -40,11 +50,14 @@ def choose(
         known: what the probabilities are computed from; without it they are None and nothing is undecided.
 
     Raises:
-        UsageError: no limit at all, one that means nothing, or a percentile that is not computed.
+        UsageError: no limit at all, one that means nothing, a percentile that is not computed, or a limit on energy
+            where none was measured.
     """
     asked = limits if isinstance(limits, Limits) else Limits(budget_ms=limits, percentile=percentile or 90)
     check(asked)
     candidates = ranking.candidates
+    if asked.max_energy_mj is not None and candidates and all(one.energy_mj is None for one in candidates):
+        raise unmeasured("a limit on energy cannot be kept to", candidates, f"run {ranking.run} on {ranking.device}")
     refusals = {one.job: refused(one, asked) for one in candidates}
     fit = sorted((one for one in candidates if not refusals[one.job]), key=lambda one: merit(one, asked))
     chosen = fit[0] if fit else None
@@ -99,8 +112,11 @@ def check(limits: Limits) -> None:
         raise UsageError(
             f"no budget on p{percentile}: it has no interval", hint="use --percentile 50, 90 (the default) or 99"
         )
-    others = (limits.min_top1, limits.max_size_bytes, limits.max_memory_bytes)
-    if budget is None and limits.maximize == "top1" and others == (None, None, None):
+    energy = limits.max_energy_mj
+    if energy is not None and not (math.isfinite(energy) and energy > 0):
+        raise UsageError(f"the most energy {energy!r} mJ must be finite and more than zero", hint=ENERGY_EXAMPLE)
+    others = (limits.min_top1, limits.max_size_bytes, limits.max_memory_bytes, energy)
+    if budget is None and limits.maximize == "top1" and others == (None,) * 4:
         raise UsageError("there is nothing to choose by", hint="name a limit, for example --budget 5ms")
 
 
@@ -125,6 +141,8 @@ def refused(one: Candidate, limits: Limits) -> list[Refusal]:
         elif one.peak_rss_bytes > limits.max_memory_bytes:
             over = f"{words.megabytes(one.peak_rss_bytes)} is over {words.megabytes(limits.max_memory_bytes)}"
             found.append(Refusal("memory", f"its memory of {over}"))
+    if limits.max_energy_mj is not None:
+        found += [Refusal("energy", reason) for reason in words.over_energy(one, limits.max_energy_mj)]
     return found
 
 
@@ -165,6 +183,12 @@ def _within(one: Candidate, limits: Limits, known: Evidence) -> float | None:
     return None if its is None else its.probability_within(limits.budget_ms * 1e6)
 
 
+def _within_energy(one: Candidate, limits: Limits) -> float | None:
+    """The probability that it keeps to the limit on energy."""
+    its = known_energy(one)
+    return None if its is None or limits.max_energy_mj is None else its.probability_within(limits.max_energy_mj)
+
+
 def _odds(
     candidates: Sequence[Candidate], limits: Limits, known: Evidence, within: Mapping[str, float | None]
 ) -> dict[str, Odds]:
@@ -180,16 +204,21 @@ def _odds(
         keeps &= tail <= limits.budget_ms
     if limits.min_top1 is not None:
         keeps &= right >= limits.min_top1
+    if limits.max_energy_mj is not None:
+        keeps &= energies_mj(shown) <= limits.max_energy_mj
     goal = -speed if limits.maximize == "throughput" else right
     goal = np.where(keeps & ~np.isnan(goal), goal, -np.inf)
     top = goal.max(axis=0)
     # Equals (one file in several thread counts) are settled as `merit` does: by the latency.
-    leaders = np.where((goal == top) & np.isfinite(top), tail, np.inf)
+    # A latency that nothing bounds (few samples, no budget) is the slowest, and still leads where it is alone.
+    bounded = np.minimum(tail, np.finfo(np.float64).max)
+    leaders = np.where((goal == top) & np.isfinite(top), bounded, np.inf)
     first = np.where(np.isfinite(top), leaders.argmin(axis=0), -1)
     return {
         one.job: Odds(
             budget=within[one.job],
             min_top1=None if limits.min_top1 is None else top1_at_least(one, limits.min_top1),
+            max_energy=_within_energy(one, limits),
             best=None if np.isnan(speed[row][0]) else float(np.mean(first == row)),
         )
         for row, one in enumerate(shown)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from edgeprof.rank.energy import known_energy
 from edgeprof.records import Candidate, Measurement, Round
 from edgeprof.stats import beliefs
 
@@ -65,6 +66,16 @@ def latencies_ms(
         its = known.belief(one.job, percentile)
         if its is not None:
             row[:] = its.draws(_generator(seed, one.job).random(draws)) / 1e6
+    return found
+
+
+def energies_mj(candidates: Sequence[Candidate], draws: int = DRAWS, seed: int = 2) -> Array:
+    """Of an inference [candidates, draws]; NaN for a candidate of whose spread nothing is known."""
+    found = np.full((len(candidates), draws), np.nan)
+    for row, one in zip(found, candidates, strict=True):
+        its = known_energy(one)
+        if its is not None:
+            row[:] = its.draws(_generator(seed, one.job).random(draws))
     return found
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edgeprof.errors import RecordError, UsageError
 from edgeprof.rank.bounds import confidence, places
+from edgeprof.rank.energy import unmeasured, with_energy
 from edgeprof.rank.evidence import Evidence
 from edgeprof.rank.orders import Order, order_by
 from edgeprof.rank.pareto import front, probabilities
@@ -18,6 +19,7 @@ from edgeprof.records import (
     AS_IN_FILE,
     Artifact,
     Candidate,
+    Energy,
     Failure,
     Measurement,
     OnDevice,
@@ -42,6 +44,7 @@ def ranking(
     *,
     operators: Sequence[Operators] = (),
     on_device: Sequence[OnDevice] = (),
+    energies: Sequence[Energy] = (),
     scored: Sequence[Scored] = (),
     right: Mapping[str, NDArray[np.bool_]] | None = None,
 ) -> Ranking:
@@ -55,6 +58,7 @@ def ranking(
         failures: what failed before or while measuring; those that `run` holds are added.
         operators: time by operator of some cells; that of the candidates is taken, in their order.
         on_device: what some files computed on test images there, likewise.
+        energies: of an inference of each, or why there is none, likewise.
         scored: the files whose predictions are kept, with intervals and the drop against their checkpoints.
         right: by artifact_sha, whether a file is right on each test image, see `evidence.Evidence`.
 
@@ -65,6 +69,7 @@ def ranking(
     order = order_by(by)
     by_sha: dict[str, list[Artifact]] = {}
     there = {one.job: one for one in on_device}
+    energy = {one.job: one for one in energies}
     scores = {(one.sha, one.identity): one for one in scored}
     for artifact in artifacts:
         by_sha.setdefault(artifact.artifact_sha, []).append(artifact)
@@ -80,7 +85,8 @@ def ranking(
             artifact = _artifact(measurement, by_sha)
             found = _candidate(measurement, rounds, artifact)
             found = _with_scores(found, scores.get((artifact.artifact_sha, artifact.identity)))
-            joined.append((_with_device(found, there.get(found.job)), rounds))
+            found = with_energy(_with_device(found, there.get(found.job)), energy.get(found.job))
+            joined.append((found, rounds))
         else:
             failed.append(_unusable(measurement, fault))
     candidates = _place(joined, order, right or {}, by)
@@ -98,6 +104,7 @@ def ranking(
         failures=tuple(failed),
         operators=tuple(by_operator[one.job] for one in candidates if one.job in by_operator),
         on_device=tuple(there[one.job] for one in candidates if one.job in there),
+        energy=tuple(energy[one.job] for one in candidates if run.energy and one.job in energy),
     )
     return msgspec.structs.replace(whole, proxies=in_short(whole))
 
@@ -258,6 +265,8 @@ def _place(joined: Sequence[_Joined], order: Order, right: Mapping[str, NDArray[
     level = confidence(len(joined))
     quantities = [order(candidate, rounds, level) for candidate, rounds in joined]
     if quantities and all(one.value is None for one in quantities):  # an order of names would pass for an answer
+        if "energy" in by and all(one.energy_mj is None for one, _ in joined):
+            raise unmeasured(f"cannot rank by {by!r}", [one for one, _ in joined])
         raise UsageError(
             f"cannot rank by {by!r}: no candidate of this run has all of it",
             hint="ready files have no accuracy, and not every device tells memory; latency and size are always there",

@@ -8,6 +8,7 @@ import re
 from edgeprof.errors import UsageError
 
 MS_PER_UNIT = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "μs": 1e-3, "ms": 1.0, "s": 1e3}
+MJ_PER_UNIT = {"uJ": 1e-3, "µJ": 1e-3, "μJ": 1e-3, "mJ": 1.0, "J": 1e3}
 BYTES_PER_UNIT = {
     "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30,
 }  # fmt: skip
@@ -16,6 +17,7 @@ _QUANTITY = re.compile(
 )
 EXAMPLE = "write a number and a unit, for example 5ms, 0.02s or 500us"
 BYTES_EXAMPLE = "write a number and a unit, for example 10MB, 512kB or 1GiB"
+ENERGY_EXAMPLE = "write a number and a unit, for example 50mJ, 0.2J or 800uJ"
 SHARE_EXAMPLE = "write a share between 0 and 1, or per cent: 0.9 or 90%"
 
 
@@ -46,6 +48,18 @@ def parse_bytes(text: str, name: str) -> int:
     if scale is None:
         raise UsageError(f"the {name} {text!r} has the unknown unit {unit!r}", hint=BYTES_EXAMPLE)
     return max(1, math.floor(_positive(number * scale, text, name, BYTES_EXAMPLE)))
+
+
+def parse_energy(text: str) -> float:
+    """Millijoule of an inference from "50mJ", "0.2 J" or "800uJ"; case counts, since MJ would be a million joule.
+
+    Raises:
+        UsageError: no number, no unit or an unknown one, or not a finite energy above zero.
+    """
+    number, unit = _parts(text, "most energy", "energy", ENERGY_EXAMPLE)
+    if unit not in MJ_PER_UNIT:
+        raise UsageError(f"the most energy {text!r} has the unknown unit {unit!r}", hint=ENERGY_EXAMPLE)
+    return _positive(number * MJ_PER_UNIT[unit], text, "most energy", ENERGY_EXAMPLE)
 
 
 def parse_share(text: str, name: str) -> float:

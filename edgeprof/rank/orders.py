@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from edgeprof.errors import UsageError, nearest
 from edgeprof.rank.bounds import Quantity
+from edgeprof.rank.energy import known_energy
 from edgeprof.records import Candidate, Interval, Round
 from edgeprof.stats.intervals import quantile_interval, wilson
 
@@ -55,33 +56,39 @@ def _memory(candidate: Candidate, rounds: tuple[Round, ...], level: float) -> Qu
     return _measured(candidate, value, (min(low, value), max(high, value)))
 
 
+def _energy(candidate: Candidate, rounds: tuple[Round, ...], level: float) -> Quantity:
+    its = known_energy(candidate)
+    if its is None:
+        return _measured(candidate, candidate.energy_mj, (None, None))
+    interval = its.interval(level)
+    assert interval.low is not None
+    assert interval.high is not None
+    return _measured(candidate, interval.value, (interval.low * (1 - ROUNDING), interval.high * (1 + ROUNDING)))
+
+
 Order = Callable[[Candidate, tuple[Round, ...], float], Quantity]
 ORDERS: dict[str, Order] = {
     "latency": _latency,
     "top1": _top1,
     "size": _size,
     "memory": _memory,
+    "energy": _energy,
 }
 
 
 def order_by(by: str) -> Order:
-    """The order of a name: "latency" (median), "top1", "size", "memory" (largest resident set) or "energy"; or that of
-    a weighted score, "latency=2,top1=1".
+    """The order of a name: "latency" (median), "top1", "size", "memory" (largest resident set) or "energy" (of an
+    inference, all that the sensor counts); or that of a weighted score, "latency=2,top1=1".
 
     The score is the weighted product model (Bridgman 1922): the sum of weight x log of each quantity, a cost such as
     latency with its sign, top-1 against it, so that with equal weights 1% more accuracy outweighs 1% more latency and
     units do not matter.
 
     Raises:
-        UsageError: no order of that name, a weight that is no number above zero, or energy, which is not measured.
+        UsageError: no order of that name, or a weight that is no number above zero.
     """
     if "=" in by:
         return _score(_weights(by))
-    if by == "energy":
-        raise UsageError(
-            "energy was not measured: edgeprof reads no power sensor",
-            hint="rank by latency, memory or size, which stand for part of it, and measure the power with a meter",
-        )
     if by not in ORDERS:
         raise UsageError(f"cannot rank by {by!r}", hint=nearest(by, [*ORDERS, "latency=2,top1=1"]))
     return ORDERS[by]

@@ -40,6 +40,7 @@ from edgeprof.records.measured import (
     Operators,
     Pair,
     PowerMode,
+    PowerSensor,
     Ran,
     Reading,
     Reason,
@@ -51,6 +52,7 @@ from edgeprof.records.measured import (
     Telemetry,
     TestImages,
 )
+from edgeprof.records.power import Counts, Energy, Metered, PowerWindow
 from edgeprof.records.scored import AccuracyPair, AccuracyTable, OnSameImages, Scored, SeedSpread
 from edgeprof.records.verified import Agreement, Changed, OnDevice, Verified
 
@@ -72,10 +74,12 @@ __all__ = [
     "Changed",
     "Choice",
     "Cluster",
+    "Counts",
     "Data",
     "Device",
     "DeviceFacts",
     "Effect",
+    "Energy",
     "Exporter",
     "Failure",
     "FileRef",
@@ -89,6 +93,7 @@ __all__ = [
     "MadeBy",
     "Maximize",
     "Measurement",
+    "Metered",
     "Method",
     "ModelEffect",
     "Now",
@@ -104,6 +109,8 @@ __all__ = [
     "Parity",
     "Placed",
     "PowerMode",
+    "PowerSensor",
+    "PowerWindow",
     "Precision",
     "Preprocessing",
     "Ran",

@@ -19,6 +19,8 @@ class Limits(Record):
     min_top1: float | None = None
     max_size_bytes: int | None = None
     max_memory_bytes: int | None = None
+    max_energy_mj: float | None = None
+    """Of an inference: the upper end of its interval must keep to it, as that of the latency to the budget."""
     maximize: Maximize = "top1"
     """`throughput` is that of one inference after the other: the lowest median latency."""
 
@@ -30,6 +32,8 @@ class Odds(Record):
     """That its latency percentile is within the budget; None without a budget."""
     min_top1: float | None
     """That its top-1 on endlessly many such images is at least the limit."""
+    max_energy: float | None = None
+    """That the energy of an inference is within its limit; None without one, or where its spread is not known."""
     best: float | None
     """That of all trusted candidates it is the best that keeps to every limit; None where too few rounds know its
     latency."""
@@ -46,7 +50,7 @@ class Rejected(Record):
     threads: int
     reason: str
     limits: tuple[str, ...] = ()
-    """Which kept it out: `trust`, `latency`, `top1`, `size`, `memory`; empty where it only was outdone."""
+    """Which kept it out: `trust`, `latency`, `top1`, `size`, `memory`, `energy`; empty where it only was outdone."""
     budget_probability: float | None = None
     """That it meets the budget, where there is one and its rounds are known."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from edgeprof.records.base import Record
 from edgeprof.records.effect import Effect
 from edgeprof.records.measured import Cell, DeviceFacts, Failure, Interval, Method, Operators, Ran
+from edgeprof.records.power import Energy
 from edgeprof.records.proxies import DeviceProxies
 from edgeprof.records.verified import OnDevice
 
@@ -74,6 +75,20 @@ class Candidate(Record):
     first_low_ms: float | None
     first_high_ms: float | None
     peak_rss_bytes: int | None
+    energy_mj: float | None = None
+    """Of one inference, all that the device's sensor counts (`--energy`), in millijoule."""
+    energy_low_mj: float | None = None
+    energy_high_mj: float | None = None
+    energy_above_idle_mj: float | None = None
+    """Without what the idle device takes in the same time."""
+    energy_above_idle_low_mj: float | None = None
+    energy_above_idle_high_mj: float | None = None
+    power_w: float | None = None
+    """Of the device while it ran, and idle, by its sensor."""
+    idle_power_w: float | None = None
+    energy_rounds: int | None = None
+    energy_reason: str | None = None
+    """Why there is no energy."""
     threads: int
     runs_on: str
     precision_executed: str
@@ -110,6 +125,8 @@ class Ranking(Record):
     """Time by operator, of the candidates for which it was asked (`--per-op`)."""
     on_device: tuple[OnDevice, ...] = ()
     """Test images there against the host, of the candidates for which it was asked (`--verify-on-device`)."""
+    energy: tuple[Energy, ...] = ()
+    """Of the candidates that were metered, or should have been (`--energy`)."""
     effect: Effect | None = None
     """What the initialisation brings, where the run has several."""
     proxies: DeviceProxies | None = None

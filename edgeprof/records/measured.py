@@ -113,6 +113,14 @@ class PowerMode(Record):
     name: str
 
 
+class PowerSensor(Record):
+    """What tells the power that a device takes."""
+
+    name: str
+    covers: str
+    """What is in its figure, and what is not."""
+
+
 class Reading(Record):
     """The state of the device at one moment; None where it does not tell."""
 
@@ -206,6 +214,10 @@ class DeviceFacts(Record):
     power_modes: tuple[PowerMode, ...] = ()
     rails: tuple[str, ...] = ()
     """Supply rails whose power can be read."""
+    power: PowerSensor | None = None
+    """What energy is measured by (`--energy`)."""
+    power_missing: str | None = None
+    """Why there is no such sensor."""
     container: str | None = None
     virtual_machine: str | None = None
     disk_free_bytes: int | None = None
@@ -424,6 +436,8 @@ class Run(Record):
     """The comparison (`Pair`) whose rounds it holds: it is no ranking."""
     test_images: TestImages = None
     """How many of them were asked to be run on the device as well."""
+    energy: bool = False
+    """Whether the energy was asked for as well."""
     bound_to: tuple[int, ...] | Literal["big", "little"] | None = None
     """The cores to which its processes were bound, as asked for; None: any."""
     finished: bool = False

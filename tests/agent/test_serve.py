@@ -114,7 +114,7 @@ def test_hello_and_facts(agent: Agent) -> None:
 
     agent.say('{"call": "hello"}')
     hello = agent.hear()
-    assert (hello["event"], hello["protocol"]) == ("hello", 4)
+    assert (hello["event"], hello["protocol"]) == ("hello", 5)
     assert hello["agent_sha"] == hashlib.sha256(agent_bytes()).hexdigest()
     agent.say('{"call": "facts"}')
     facts = agent.hear()["facts"]

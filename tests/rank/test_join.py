@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from energy_records import metered
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from rank_records import FACTS, RUN, artifact, measurement
@@ -12,6 +13,7 @@ from rank_records import FACTS, RUN, artifact, measurement
 from edgeprof.errors import RecordError, UsageError
 from edgeprof.rank import ORDERS, ranking
 from edgeprof.records import Failure, Identity, Measurement, Operators, Ran
+from edgeprof.stats.energy import of_cell
 
 STEADY = [[1.0, 1.01, 1.02]] * 5
 
@@ -259,8 +261,10 @@ def test_the_ranking_does_not_depend_on_the_order_of_the_input(data: st.DataObje
     tops = data.draw(st.lists(st.none() | st.sampled_from([0.5, 0.9]), min_size=len(scales), max_size=len(scales)))
     assume(by != "top1" or tops != [None] * len(tops))
     files = [artifact(f"sha-{index}", top1) for index, top1 in enumerate(tops)]
-    straight = ranking(RUN, cells, files, [], by=by)
-    shuffled = ranking(RUN, data.draw(st.permutations(cells)), data.draw(st.permutations(files)), [], by=by)
+    energies = [of_cell(str(index), [metered(n, 2 * scale) for n in range(3)]) for index, scale in enumerate(scales)]
+    straight = ranking(RUN, cells, files, [], by=by, energies=energies)
+    others = data.draw(st.permutations(cells)), data.draw(st.permutations(files))
+    shuffled = ranking(RUN, *others, [], by=by, energies=energies[::-1])
     assert straight == shuffled
     n = len(cells)
     ranks = [one.rank for one in straight.candidates]

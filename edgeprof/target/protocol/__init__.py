@@ -20,6 +20,7 @@ from edgeprof.target.protocol.calls import (
     Inspect,
     Look,
     Measure,
+    Meter,
     Part,
     Profile,
     Release,
@@ -32,6 +33,7 @@ from edgeprof.target.protocol.calls import (
 from edgeprof.target.protocol.events import (
     Cleaned,
     Done,
+    EnergyTold,
     ErrorClass,
     Evaluated,
     Event,
@@ -54,7 +56,7 @@ from edgeprof.target.protocol.events import (
     Unpacked,
 )
 
-PROTOCOL = 4
+PROTOCOL = 5
 
 __all__ = [
     "PROTOCOL",
@@ -68,6 +70,7 @@ __all__ = [
     "Cleaned",
     "Done",
     "End",
+    "EnergyTold",
     "ErrorClass",
     "Evaluate",
     "Evaluated",
@@ -83,6 +86,7 @@ __all__ = [
     "Look",
     "Measure",
     "Measured",
+    "Meter",
     "Misunderstood",
     "Part",
     "Profile",

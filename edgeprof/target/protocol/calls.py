@@ -107,6 +107,20 @@ class Evaluate(Record, tag_field="call", tag="evaluate"):
     allow_fallback: bool = False
 
 
+class Meter(Record, tag_field="call", tag="energy"):
+    """What power does the board take while it runs a cell? A pass of its own, a process a round."""
+
+    job: str
+    cell: CellPlan
+    round: int
+    window_s: float
+    """Of each window; longer where the sensor is slow."""
+    settle_s: float
+    """Of the same before each window."""
+    timeout_s: float
+    allow_fallback: bool = False
+
+
 class Inspect(Record, tag_field="call", tag="inspect"):
     """What does this file take and give?"""
 
@@ -188,5 +202,5 @@ class Clean(Record, tag_field="call", tag="clean"):
     everything: bool = False
 
 
-Call = Hello | AskFacts | AskProviders | Inspect | Measure | Profile | Evaluate | End
+Call = Hello | AskFacts | AskProviders | Inspect | Measure | Profile | Evaluate | Meter | End
 BoardCall = Take | Release | AskSites | Unpack | Look | StartSession | Forget | Clean

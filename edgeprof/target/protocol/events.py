@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from edgeprof.records import DeviceFacts, Operator, Ran, Record, Telemetry
+from edgeprof.records import Counts, DeviceFacts, Operator, PowerWindow, Ran, Record, Telemetry
 
-ErrorClass = Literal["crash", "hang", "error", "nan", "outputs_wrong", "missing_runtime", "fallback", "cores"]
+ErrorClass = Literal["crash", "hang", "error", "nan", "outputs_wrong", "missing_runtime", "fallback", "cores", "sensor"]
 
 
 class HelloBack(Record, tag_field="event", tag="hello"):
@@ -97,6 +97,23 @@ class Evaluated(Record, tag_field="event", tag="evaluated"):
     precision_executed: str
     threads_used: int
     runtime: str
+
+
+class EnergyTold(Record, tag_field="event", tag="energy"):
+    """The power of one round; the fields mean what they mean in `records.Metered`."""
+
+    job: str
+    round: int
+    started_at: float
+    sensor: str
+    covers: str
+    counts: Counts
+    wraps: int | None
+    update_ns: int | None
+    windows: tuple[PowerWindow, ...]
+    runs_on: str
+    precision_executed: str
+    threads_used: int
 
 
 class Failed(Record, tag_field="event", tag="failed"):
@@ -201,6 +218,7 @@ Event = (
     | Measured
     | Profiled
     | Evaluated
+    | EnergyTold
     | Failed
     | Done
     | Misunderstood

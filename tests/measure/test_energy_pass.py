@@ -1,0 +1,204 @@
+"""The energy through the real agent: a simulated sensor of known power, none, one that goes away, a pass broken off."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import power_board
+import process_tools as processes
+import pytest
+import tiny_models
+
+from edgeprof.measure import cells, energies, energy, facts, measure
+from edgeprof.measure.metering import energy_key
+from edgeprof.progress import Silent
+from edgeprof.records import Artifact, Device, Failure, Metered, Run
+from edgeprof.store import Store
+from edgeprof.target import build
+from edgeprof.target.local import LocalConnection
+
+HERE = Device(name="localhost", transport="local", threads=(1,))
+REAL = build.agent_bytes
+
+
+class Watched(Silent):
+    def __init__(self, at: Callable[[int], None] = lambda done: None) -> None:
+        self.done, self.at = 0, at
+        self.notes: list[str] = []
+
+    def advance(self, stage: str, done: float = 1.0, detail: str = "") -> None:
+        self.done += 1
+        self.at(self.done)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+class Bench:
+    """A store, this machine as a board with a power sensor, and a measured run."""
+
+    def __init__(self, folder: Path, root: Path, marker: Path) -> None:
+        self.root, self.marker = root, marker
+        self.store = Store(folder / ".edgeprof")
+        self.connection = LocalConnection(HERE, self.store)
+        self.artifacts: list[Artifact] = []
+
+    def measured(self, *milliseconds: float) -> Run:
+        """A run of "files" that take so long, each with one round measured."""
+        does = [f"draws {self.marker} {one}" for one in milliseconds]
+        self.artifacts = [tiny_models.stand_in_artifact(self.store, one) for one in does]
+        found = facts(self.connection)
+        planned, _ = cells(self.artifacts, HERE, found)
+        run = Run(
+            run="r1",
+            device=HERE.name,
+            training=None,
+            plan_sha="",
+            suite_sha=None,
+            started_at="",
+            facts=found,
+            method=msgspec.structs.replace(tiny_models.QUICK, min_rounds=1, max_rounds=1),
+            cells=tuple(planned),
+            energy=True,
+        )
+        assert measure(self.store, run, self.artifacts, HERE, self.connection, Silent()) == []
+        return run
+
+    def energy(self, run: Run, progress: Watched | None = None) -> list[Failure]:
+        return energy(self.store, run, self.artifacts, HERE, self.connection, progress or Watched())
+
+    def kept(self) -> list[Metered]:
+        return self.store.all(Metered.KIND, Metered, run="r1")
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    monkeypatch.setenv("PYTHONPATH", str(tiny_models.stand_in(tmp_path)))
+    monkeypatch.setattr("edgeprof.measure.metering.ROUNDS", 3)
+    monkeypatch.setattr("edgeprof.measure.metering.WINDOW_S", 0.25)
+    monkeypatch.setattr("edgeprof.measure.metering.SETTLE_S", 0.08)
+    with power_board.simulated(tmp_path) as (root, marker):
+        monkeypatch.setattr(build, "agent_bytes", power_board.agent_on(root, REAL))
+        made = Bench(tmp_path, root, marker)
+        yield made
+        made.connection.close()
+        made.store.close()
+
+
+def test_a_known_power_comes_back_as_the_known_energy(bench: Bench) -> None:
+    run = bench.measured(4)
+    assert run.facts is not None
+    assert run.facts.power is not None
+    assert run.facts.power.name == "INA3221, rail VDD_IN"
+    before = processes.children(os.getpid())
+    assert bench.energy(run) == []
+    assert processes.children(os.getpid()) == before
+    assert [one.round for one in bench.kept()] == [0, 1, 2]
+    order = [[(window.state, bool(window.at_ns)) for window in one.windows] for one in bench.kept()]
+    assert order[0] == [("idle", True), ("busy", True), ("busy", False)]
+    assert order[1] == order[0][::-1]
+    (found,) = energies(bench.store, run)
+    assert found.reason is None
+    assert found.energy_mj is not None
+    assert found.energy_mj.low is not None
+    assert found.energy_mj.high is not None
+    assert found.above_idle_mj is not None
+    each_ms = found.seconds * 1e3 / found.inferences
+    assert found.energy_mj.value == pytest.approx(power_board.BUSY_W * each_ms, rel=0.05)
+    assert found.energy_mj.low * 0.95 < power_board.BUSY_W * each_ms < found.energy_mj.high * 1.05
+    above = (power_board.BUSY_W - power_board.IDLE_W) * each_ms
+    assert found.above_idle_mj.value == pytest.approx(above, rel=0.1)
+    assert found.idle_power_w == pytest.approx(power_board.IDLE_W, rel=0.05)
+    assert found.readings >= 10
+    assert found.slowed is not None
+
+
+@pytest.mark.slow
+def test_a_pass_that_was_broken_off_keeps_its_rounds_and_goes_on(bench: Bench) -> None:
+    run = bench.measured(4, 6)
+
+    def interrupt(done: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bench.energy(run, Watched(interrupt))
+    kept = bench.kept()
+    assert len(kept) == 3
+    again = Watched()
+    assert bench.energy(run, again) == []
+    assert again.done == 3
+    assert bench.kept()[:3] == kept
+    assert {(one.job, one.round) for one in bench.kept()} == {(c.job, n) for c in run.cells for n in range(3)}
+    third = Watched()
+    assert bench.energy(run, third) == []
+    assert third.done == 0
+
+
+@pytest.mark.slow
+def test_a_sensor_that_goes_away_ends_the_pass_and_what_it_told_is_kept(bench: Bench) -> None:
+    run = bench.measured(4, 6)
+    hidden = bench.root / "sys" / "elsewhere"
+
+    def vanish(done: int) -> None:
+        if done == 2:
+            shutil.move(bench.root / power_board.INA3221, hidden)
+
+    progress = Watched(vanish)
+    (failure,) = bench.energy(run, progress)
+    assert failure.error_class == "sensor"
+    assert failure.transient
+    assert "no power sensor was found" in failure.error
+    assert len(bench.kept()) == 2
+    assert any("energy: " in note for note in progress.notes)
+    shutil.move(hidden, bench.root / power_board.INA3221)
+    assert bench.energy(run) == []
+    assert all(one.reason is None for one in energies(bench.store, run))
+    assert bench.store.get(Failure.KIND, energy_key(run, run.cells[0].job), Failure) is None
+
+
+def test_readings_that_turn_into_nonsense_end_a_round(bench: Bench) -> None:
+    run = bench.measured(4)
+    current = bench.root / power_board.RAIL / "curr1_input"
+
+    def spoil(done: int) -> None:
+        if done == 1:  # what the meter still writes goes to the file that is gone
+            current.unlink()
+            current.write_text("4OO\n")
+
+    (failure,) = bench.energy(run, Watched(spoil))
+    assert failure.error_class == "sensor"
+    (found,) = energies(bench.store, run)
+    assert found.rounds == 1  # one round is a figure, without an interval
+    assert found.energy_mj is not None
+    assert found.energy_mj.high is None
+
+
+def test_without_a_sensor_nothing_is_measured_and_it_says_what_was_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(tiny_models.stand_in(tmp_path)))
+    (tmp_path / "nothing").mkdir()
+    monkeypatch.setattr(build, "agent_bytes", power_board.agent_on(tmp_path / "nothing", REAL))
+    (tmp_path / "marker").touch()
+    bench = Bench(tmp_path, tmp_path / "nothing", tmp_path / "marker")
+    try:
+        run = bench.measured(1)
+        progress = Watched()
+        assert bench.energy(run, progress) == []
+        (note,) = progress.notes
+        assert note.startswith("energy: not measured: no power sensor was found; looked for: INA3221")
+        assert bench.kept() == []
+        (found,) = energies(bench.store, run)
+        assert found.energy_mj is None
+        assert found.reason is not None
+        assert "no power sensor" in found.reason
+        (unasked,) = energies(bench.store, msgspec.structs.replace(run, energy=False))
+        assert unasked.reason == "energy was not asked for: run with --energy"
+    finally:
+        bench.connection.close()
+        bench.store.close()
