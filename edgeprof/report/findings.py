@@ -6,7 +6,13 @@ from edgeprof.records import Candidate, Interval, Method, Ranking, Record
 from edgeprof.report.words import Names, ms, percent, percent_span, plural, share, span
 from edgeprof.stats.stopping import relative_half_width
 
-BY = {"latency": "median latency", "top1": "top-1 accuracy", "size": "file size", "memory": "peak memory"}
+BY = {
+    "latency": "median latency",
+    "top1": "top-1 accuracy",
+    "size": "file size",
+    "memory": "peak memory",
+    "energy": "energy",
+}
 
 
 class Span(Record):
@@ -152,6 +158,14 @@ def how_measured(ranking: Ranking) -> list[str]:
         said.append(
             f"Accuracy is that of the exported file itself, run over {counted} test images that were not trained on,"
             " with Wilson's 95% interval (Wilson 1927, doi 10.1080/01621459.1927.10502953)."
+        )
+    if any(one.energy_mj is not None for one in candidates):
+        said.append(
+            "The energy of an inference was measured afterwards, in fresh processes of its own: each idled beside the"
+            " loaded file, ran it without a pause, and did the same with the sensor left alone, while another process"
+            " read the device's power sensor. It is the mean power of the running window times its length, by the"
+            " inferences in it, with Student's t interval over the processes, on the logarithms (Student 1908, doi"
+            " 10.1093/biomet/6.1.1). It is no latency, and no figure of another sensor can be held against it."
         )
     if any(one.top1_drop is not None for one in candidates):
         said.append(

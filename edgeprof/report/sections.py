@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgeprof.records import Candidate, Measurement, Ranking
-from edgeprof.report import effect, operators, precision, proxies, ran, samples, starts, threads, words
+from edgeprof.report import effect, energy, operators, precision, proxies, ran, samples, starts, threads, words
 from edgeprof.report.drawing import to_svg
 from edgeprof.report.scatter import scatter
 from edgeprof.report.spreads import distributions, time_order
@@ -61,7 +61,7 @@ def sections(ranking: Ranking, measurements: Sequence[Measurement], ids: Mapping
         drawn["panelled"] = len(shown)
     drawn["measured"] = len(measured)
     drawn["executed"] = ran.executed(ranking.candidates, found)
-    drawn |= _starts(ranking, found, names)
+    drawn |= _starts(ranking, found, names) | _energy(ranking, names)
     drawn |= _sweeps(ranking, found, names) | _profiles(ranking) | _initialisation(ranking) | _accuracy(ranking)
     return drawn | proxies.context(ranking.proxies)
 
@@ -87,6 +87,15 @@ def _starts(ranking: Ranking, found: Mapping[str, Measurement], names: words.Nam
         "most_rows": samples.ROWS,
         "remembered": [(one, starts.model_bytes(found.get(one.job))) for one in remembered],
     }
+
+
+def _energy(ranking: Ranking, names: words.Names) -> dict[str, Any]:
+    told = energy.told(ranking)
+    if told is None:
+        return {"energy": None, "energy_chart": None}
+    some = [one.candidate for one in told.rows[: samples.ROWS]]
+    drawings = [to_svg(energy.chart(some, names, width=width)) for width in (WIDE, PHONE)] if some else None
+    return {"energy": told, "energy_chart": drawings}
 
 
 def _initialisation(ranking: Ranking) -> dict[str, Any]:

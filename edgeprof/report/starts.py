@@ -23,7 +23,7 @@ def cold_start(candidates: Sequence[Candidate], names: Names, *, width: int) -> 
         {"row": row, "label": names.short(one), "format": one.format, "a": one.load_ms, "b": one.load_ms + one.first_ms}
         for row, one in enumerate(candidates)
     ]
-    spec = _bars(values, width, "Milliseconds until the first answer")
+    spec = bars(values, width, "Milliseconds until the first answer")
     spec["description"] = f"Load and first inference of {len(values)} candidates; the table holds the same numbers."
     return spec
 
@@ -47,7 +47,7 @@ def memory(
                 "b": one.peak_rss_bytes / 1e6,
             }
         )
-    spec = _bars(values, width, "Largest resident set in MB")
+    spec = bars(values, width, "Largest resident set in MB")
     spec["description"] = f"Peak memory of {len(values)} candidates; the table holds the same numbers."
     return spec
 
@@ -60,7 +60,8 @@ def model_bytes(measurement: Measurement | None) -> int | None:
     return int(np.median(known)) if known else None
 
 
-def _bars(values: list[Spec], width: int, title: str) -> Spec:
+def bars(values: list[Spec], width: int, title: str) -> Spec:
+    """A bar a row in two parts: to `a` pale, from there to `b` full."""
     narrow = width < NARROW
     x: Spec = {
         "type": "quantitative",

@@ -6,6 +6,7 @@ import re
 
 from edgeprof.records import ADVICE, Candidate, Effect, Fleet, Ranking
 from edgeprof.report import effect as effects
+from edgeprof.report import energy as energies
 from edgeprof.report import precision
 from edgeprof.report.findings import BY, headline
 from edgeprof.report.fleet import lines
@@ -60,6 +61,9 @@ def summary(ranking: Ranking) -> str:
         parts += ["\n".join(f"- *{reason}*: {escape(ADVICE[reason])}" for reason in found)] if found else []
     if ranking.on_device:
         parts += ["## On the device", _ON_DEVICE, "\n".join(_on_device(ranking, names))]
+    spent = energies.told(ranking)
+    if spent is not None:
+        parts += ["## Energy", *_energy(spent, names)]
     if ranking.failures:
         lines = []
         for failure in ranking.failures:
@@ -221,6 +225,26 @@ def _on_device(ranking: Ranking, names: Names) -> list[str]:
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
+
+
+def _energy(found: energies.Told, names: Names) -> list[str]:
+    parts = [f"By the sensor {escape(name)}: {escape(covers)}." for name, covers in found.sensors]
+    if found.rows:
+        lines = [
+            "| Candidate | mJ an inference | Of it above idle | Power W | Idle W | Rounds |",
+            "|---|---:|---:|---:|---:|---:|",
+        ]
+        for row in found.rows:
+            one = row.candidate
+            above = span(one.energy_above_idle_low_mj, one.energy_above_idle_high_mj)
+            figures = [f"{number(one.energy_mj)} ({span(one.energy_low_mj, one.energy_high_mj)})"]
+            figures += [f"{number(one.energy_above_idle_mj)} ({above})", number(one.power_w), number(one.idle_power_w)]
+            lines.append("| " + " | ".join([escape(names.full(one)), *figures, str(one.energy_rounds)]) + " |")
+        parts.append("\n".join(lines))
+    if found.missing:
+        rows = [f"- no energy of {plural(count, 'candidate')}: {escape(reason)}" for reason, count in found.missing]
+        parts.append("\n".join(rows))
+    return parts
 
 
 def _legend(ranking: Ranking) -> str:
