@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pipeline": SHARED | {"train", "zoo", "export", "target", "measure", "rank", "report"},
     "frames": BASE,
     "api": SHARED | {"pipeline", "rank", "report", "frames", "suite_files"},
-    "cli": SHARED | {"pipeline", "rank", "suite_files", "api"},
+    "cli": BASE | {"api", "rank"},
     "__main__": {"cli"},
     "__init__": {"api"},
 }

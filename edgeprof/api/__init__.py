@@ -7,8 +7,11 @@ from edgeprof.api.more import MeasuredMore
 from edgeprof.api.results import FleetResult, RunResult
 from edgeprof.api.suite import Suite
 from edgeprof.progress import Lines, Progress
+from edgeprof.suite import ALL_DEVICES, TAG
 
 __all__ = [
+    "ALL_DEVICES",
+    "TAG",
     "AddedDevice",
     "Cleaned",
     "Explained",

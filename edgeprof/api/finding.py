@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from edgeprof.records.compared import History, RunsCompared
     from edgeprof.records.proxies import Proxies
 
+LATEST, PREVIOUS = "latest", "previous"
+"""Words for runs: the newest, and the one before the other."""
 ZONE = 0.02
 """Two latencies that differ by less are the same, as a share."""
 

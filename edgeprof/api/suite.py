@@ -97,6 +97,10 @@ class Suite(DeviceMethods, MakingMethods, MeasuringMethods, GateMethods, Reading
         """The deployable forms of `exporters/`."""
         return tuple(self._place.files.exporter(name) for name in self._place.files.names("exporters"))
 
+    def device_names(self) -> tuple[str, ...]:
+        """The devices of `devices/` by name, whether or not their files are right."""
+        return tuple(self._place.files.names("devices"))
+
     def devices(self, names: Sequence[str] | None = None) -> tuple[Device, ...]:
         """The devices of `devices/`: all, or those named; among the names may be "all" and tags ("tag:arm64").
 

@@ -1,4 +1,4 @@
-"""The command line, thin over `edgeprof.pipeline`."""
+"""The command line, thin over `edgeprof.api`."""
 
 from __future__ import annotations
 

@@ -12,8 +12,6 @@ from edgeprof import __version__
 
 if TYPE_CHECKING:
     from edgeprof import api
-    from edgeprof.store import Store
-    from edgeprof.suite import Suite
 
 app = typer.Typer(
     name="edgeprof",
@@ -27,29 +25,16 @@ app = typer.Typer(
 
 @dataclass(frozen=True)
 class Options:
-    """The options of `edgeprof` itself; finding the suite and opening the store wait until a command needs them."""
+    """The options of `edgeprof` itself; finding the suite waits until a command needs it."""
 
     suite_dir: Path | None
     work_dir: Path | None
 
-    def suite(self) -> Suite:
-        """The suite that this command works on."""
-        from edgeprof.suite import Suite
-
-        return Suite.find(self.suite_dir)
-
     def api(self) -> api.Suite:
-        """The same for Python, which the commands are thin over."""
+        """The suite that this command works on; the commands are thin over it."""
         from edgeprof import api
 
         return api.Suite(self.suite_dir, work=self.work_dir)
-
-    def store(self, *, read_only: bool = False) -> Store:
-        """The store of the working folder."""
-        from edgeprof.pipeline import store_root
-        from edgeprof.store import Store
-
-        return Store(store_root(self.work_dir or self.suite().work), read_only=read_only)
 
 
 def _version(asked: bool) -> None:

@@ -13,7 +13,7 @@ from edgeprof.rank.latency import latency, shown_latency
 from edgeprof.records import Candidate, Choice, FleetChoice, Limits, Odds, OnDevices, Undecided
 
 if TYPE_CHECKING:
-    from edgeprof.pipeline.more import Settled
+    from edgeprof.api import MeasuredMore
 
 
 def tell(choice: Choice, *, hint: bool = True) -> None:
@@ -47,7 +47,7 @@ def tell(choice: Choice, *, hint: bool = True) -> None:
         console.out().print(table)
 
 
-def tell_more(settled: Sequence[Settled]) -> None:
+def tell_more(settled: Sequence[MeasuredMore]) -> None:
     """What measuring more could not do, on stderr."""
     if not any(one.rounds for one in settled):
         console.say("nothing more was measured: no choice is open that more rounds would settle")
@@ -99,6 +99,9 @@ def _numbers(one: Candidate, limits: Limits) -> str:
         parts.append(f"{megabytes(one.size_bytes)} MB file")
     if limits.max_memory_bytes is not None:
         parts.append(f"{megabytes(one.peak_rss_bytes)} MB of memory")
+    if limits.max_energy_mj is not None:
+        shown = f"{milliseconds(one.energy_mj)} mJ an inference"
+        parts.append(f"{shown} (at most {milliseconds(one.energy_high_mj)})")
     return ", ".join(parts)
 
 
@@ -106,6 +109,7 @@ def _odds(odds: Odds, limits: Limits) -> str:
     parts: Sequence[tuple[str, float | None]] = (
         ("meets the budget", odds.budget),
         (f"top-1 of {percent(limits.min_top1)} or more", odds.min_top1),
+        ("keeps to the energy", odds.max_energy),
         ("is the best", odds.best),
     )
     told = [f"{name}: {_probability(value)}" for name, value in parts if value is not None]

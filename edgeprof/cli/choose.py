@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeprof.cli import console
 from edgeprof.cli.app import Options, app
-from edgeprof.cli.decide import PANEL, find
+from edgeprof.cli.decide import PANEL
 from edgeprof.cli.options import AsJson, DeviceNames, RunName, Wait, seconds
 from edgeprof.errors import EXIT_GATE, EXIT_OK, EXIT_UNTRUSTED, UsageError
+
+if TYPE_CHECKING:
+    from edgeprof.api import MeasuredMore, Suite
+    from edgeprof.api.asking import Limiting
 
 
 class Goal(StrEnum):
@@ -40,6 +45,10 @@ def choose(
     max_memory: Annotated[
         str | None, typer.Option(help="The most memory of the process that runs it, with its unit: 200MB.")
     ] = None,
+    max_energy: Annotated[
+        str | None,
+        typer.Option(help="The most energy of an inference, with its unit: 50mJ, 0.2J, 800uJ; needs a run --energy."),
+    ] = None,
     maximize: Annotated[Goal, typer.Option(help="What is best among those that keep to all limits.")] = Goal.top1,
     device: DeviceNames = None,
     run: RunName = None,
@@ -63,53 +72,47 @@ def choose(
     the choice meets each limit and that it is the best, what was rejected by which limit, and where the data are too
     thin to decide, how much longer to measure. With several devices: one file that keeps to the limits on all of them.
     """
-    from edgeprof.api import asking
+    from edgeprof.api.asking import limits as check_limits
     from edgeprof.cli import choice_lines
-    from edgeprof.pipeline import assemble, decide
-    from edgeprof.pipeline.more import measure_more as settle
 
     options: Options = context.obj
-    limits = asking.limits(
-        budget,
-        percentile=percentile,
-        min_top1=min_top1,
-        max_size=max_size,
-        max_memory=max_memory,
-        maximize=maximize.value,
-    )
+    limits: Limiting = {
+        "percentile": percentile,
+        "min_top1": min_top1,
+        "max_size": max_size,
+        "max_memory": max_memory,
+        "max_energy": max_energy,
+        "maximize": maximize.value,
+    }
+    check_limits(budget, **limits)
     limit_s, wait_s = seconds(time_limit, "--time-limit"), seconds(wait, "--wait")
-    names = _devices(options, device)
+    suite = options.api()
+    names = _devices(suite, device)
     if run is not None and len(names) > 1:
         raise UsageError("--run names one run, and there are several devices", hint="leave one of them out")
-    store = options.store(read_only=not measure_more)
-    runs = [find(options, store, name, run) for name in names] or [find(options, store, None, run)]
     lost = False
-    if measure_more:
-        with store.lock("edgeprof choose --measure-more", wait_s), console.progress() as progress:
-            settled = [
-                settle(
-                    store,
-                    one,
-                    options.suite().device(one.device),
-                    limits,
-                    limit_s=limit_s,
-                    wait_s=wait_s,
-                    progress=progress,
+    if len(names) > 1:
+        if measure_more:
+            with console.progress() as progress:
+                fleet = suite.fleet(names).measure_more(
+                    budget, limit_s=limit_s, wait_s=wait_s, progress=progress, **limits
                 )
-                for one in runs
-            ]
-        outcomes = [one.outcome for one in settled]
-        choice_lines.tell_more(settled)
-        lost = any(one.lost for one in settled)
+            lost = _told_more(fleet.more)
+        else:
+            fleet = suite.fleet(names).latest()
+        for_all = fleet.choose(budget, **limits)
+        console.print_record(for_all) if as_json else choice_lines.tell_fleet(for_all)
+        open_ones = [one for one in for_all.each if one.undecided is not None]
+        found = bool(for_all.chosen)
     else:
-        outcomes = [assemble(store, one, write=False) for one in runs]
-    if len(outcomes) > 1:
-        fleet = decide.choose_for_all(store, outcomes, limits)
-        console.print_record(fleet) if as_json else choice_lines.tell_fleet(fleet)
-        open_ones = [one for one in fleet.each if one.undecided is not None]
-        found = bool(fleet.chosen)
-    else:
-        choice = decide.choose(store, outcomes[0], limits)
+        this = suite.find_run(names[0] if names else None, run=run).run
+        if measure_more:
+            with console.progress() as progress:
+                more = suite.measure_more(this, budget, limit_s=limit_s, wait_s=wait_s, progress=progress, **limits)
+            lost = _told_more([more])
+            choice = more.choose(budget, **limits)
+        else:
+            choice = suite.load_run(this).choose(budget, **limits)
         console.print_record(choice) if as_json else choice_lines.tell(choice, hint=not measure_more)
         open_ones = [choice] if choice.undecided is not None else []
         found = choice.chosen is not None
@@ -118,8 +121,16 @@ def choose(
     return EXIT_OK if found else EXIT_GATE
 
 
-def _devices(options: Options, given: list[str] | None) -> list[str]:
+def _told_more(some: Sequence[MeasuredMore]) -> bool:
+    """Whether a choice is settled only because a contender lost its trust; it is told."""
+    from edgeprof.cli import choice_lines
+
+    choice_lines.tell_more(some)
+    return any(one.lost for one in some)
+
+
+def _devices(suite: Suite, given: list[str] | None) -> list[str]:
     """By name, in the order given; words for several (`all`, `tag:arm64`) are resolved by the suite."""
     if not given or (len(given) == 1 and given[0] != "all" and ":" not in given[0]):
         return given or []
-    return [one.name for one in options.suite().devices(given)]
+    return [one.name for one in suite.devices(given)]

@@ -69,16 +69,11 @@ def compare(
     Of two runs: the change of each candidate's latency, top-1, size and memory, with intervals. Runs that differ in
     what moves latencies (kernel, governor, runtime, ...) are refused with exit code 2 unless that is allowed by name.
     """
-    import msgspec
-
-    from edgeprof import pipeline
-
     options: Options = context.obj
-    if compare_runs.asked(options, files):
+    if compare_runs.asked(options.api(), files):
         return compare_runs.run(context, files, device or [], zone, allow or [], strict, as_json)
     if allow:
         raise UsageError("--allow is for two runs", hint="edgeprof compare previous latest")
-    suite = options.suite()
     names, counts = device or ["localhost"], threads or [1]
     bindings = [bound(one) for one in cores] if cores else []
     for what, given in (("files", files), ("--device", names), ("--threads", counts), ("--cores", bindings)):
@@ -86,21 +81,19 @@ def compare(
             raise UsageError(f"a comparison is between two: {len(given)} {what} were given")
     if max(len(files), len(names), len(counts), len(bindings)) < 2:
         raise UsageError("there is only one side", hint="name two files, or give --threads, --cores or --device twice")
-    boards = [suite.device(name) for name in names]
-
-    def subject(side: int) -> pipeline.Subject:
-        board = boards[side % len(boards)]
-        where = bindings[side % len(bindings)] if bindings else board.cores
-        board = msgspec.structs.replace(board, threads=(counts[side % len(counts)],), cores=where)
-        return pipeline.Subject(file=files[side % len(files)], device=board)
-
-    one, other = subject(0), subject(1)
-    limit = seconds(time, "--time")
-    width = share(zone, "--zone")
-    store = options.store()
-    with store.lock("edgeprof compare", seconds(wait, "--wait")), console.progress() as progress:
-        result = pipeline.compare(
-            store, one, other, zone=width, limit_s=limit, shapes=shape or [], inputs=inputs, progress=progress
+    with console.progress() as progress:
+        result = options.api().compare(
+            files[0],
+            files[1] if len(files) > 1 else None,
+            devices=names,
+            threads=counts,
+            cores=bindings,
+            zone=share(zone, "--zone"),
+            limit_s=seconds(time, "--time"),
+            shapes=shape or (),
+            inputs=inputs,
+            wait_s=seconds(wait, "--wait"),
+            progress=progress,
         )
     if as_json:
         console.print_record(result)

@@ -19,8 +19,9 @@ from edgeprof.records.compared import CandidateChange, Difference, Moved, RunsCo
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from edgeprof.api import Suite
     from edgeprof.cli.app import Options
-    from edgeprof.store import Store
+    from edgeprof.records import Run
 
 OF_FILES = ("threads", "cores", "time", "shape", "inputs", "wait")
 """Options of `compare` that mean something for files alone."""
@@ -28,18 +29,16 @@ OF_FILES = ("threads", "cores", "time", "shape", "inputs", "wait")
 
 def run_words(ctx: typer.Context, incomplete: str) -> list[str]:
     """For completion on the command line: the newest runs of the store."""
-    from edgeprof.pipeline import store_root
+    from edgeprof.api import Suite
+    from edgeprof.api.finding import LATEST, PREVIOUS
     from edgeprof.records import Run
-    from edgeprof.store import Store
-    from edgeprof.suite import Suite
 
     given = ctx.find_root().params
     try:
-        work = given.get("work") or Suite.find(given.get("suite")).work
-        runs = Store(store_root(Path(work)), read_only=True).all(Run.KIND, Run)
+        runs = Suite(given.get("suite"), work=given.get("work")).records(Run)
     except (EdgeprofError, OSError):
         return []
-    words = ["latest", "previous", *(one.run for one in reversed(runs) if one.finished and not one.pair)]
+    words = [LATEST, PREVIOUS, *(one.run for one in reversed(runs) if one.finished and not one.pair)]
     return [word for word in words[:40] if word.startswith(incomplete)]
 
 
@@ -50,45 +49,61 @@ def allow_words(incomplete: str) -> list[str]:
     return [name for name in names() if name.startswith(incomplete)]
 
 
-def asked(options: Options, words: Sequence[str]) -> bool:
+def asked(suite: Suite, words: Sequence[str]) -> bool:
     """Whether runs are compared and not files.
 
     Both words must name runs. Where both are files as well, files they are: these need no name of the store, so no file
     can be shut out by a run.
 
     Raises:
-        UsageError: one is a run, and the other neither a run nor a file.
+        UsageError: one is neither a run nor a file.
     """
-    from edgeprof.pipeline import runs
+    from edgeprof.api.finding import LATEST, PREVIOUS
 
     if len(words) != 2 or all(Path(word).is_file() for word in words):
         return False
     plain = [word for word in words if not _looks_like_a_path(word)]
-    store = _opened(options) if plain else None
-    if store is None:
-        known = [word in (runs.LATEST, runs.PREVIOUS) and not Path(word).exists() for word in words]
-        return any(known)
-    known = [runs.is_run(store, word) for word in words]
-    if all(known):
+    runs = _stored(suite) if plain else None
+    if runs is None:
+        return any(word in (LATEST, PREVIOUS) and not Path(word).exists() for word in words)
+    known = {LATEST, PREVIOUS, *(one.run for one in runs)}
+    if all(word in known for word in words):
         return True
+    near = [LATEST, PREVIOUS, *(one.run for one in reversed(suite.finished_runs()))]
     for word, other in (words, tuple(reversed(words))):
-        if runs.is_run(store, word) and not Path(word).is_file():
-            names = [one.run for one in runs.finished(store)]
+        if word in known and not Path(word).is_file():
+            what = f"{word} is a run, and {other!r} is none"
             raise UsageError(
-                f"{word} is a run, and {other!r} is none",
-                hint=nearest(other, [runs.LATEST, runs.PREVIOUS, *reversed(names)]) or None,
+                what if Path(other).exists() else f"{what}, nor is there such a file", hint=_hint(other, near)
             )
+    for word in plain:
+        if not (Path(word).exists() or word in known or _is_exported(suite, word)):
+            raise UsageError(f"there is neither a run nor a file {word!r}", hint=_hint(word, near))
     return False
+
+
+def _hint(word: str, near: Sequence[str]) -> str:
+    """The runs that may have been meant, and where all are."""
+    return "; ".join(part for part in (nearest(word, near), "all runs: edgeprof show runs") if part)
 
 
 def _looks_like_a_path(word: str) -> bool:
     return "/" in word or Path(word).suffix in (".onnx", ".xml", ".tflite")
 
 
-def _opened(options: Options) -> Store | None:
+def _is_exported(suite: Suite, word: str) -> bool:
+    """Whether it is the beginning of an exported file's sha256."""
+    from edgeprof.records import Artifact
+
+    return len(word) >= 6 and any(one.artifact_sha.startswith(word.lower()) for one in suite.records(Artifact))
+
+
+def _stored(suite: Suite) -> tuple[Run, ...] | None:
     """None where nothing was ever measured."""
+    from edgeprof.records import Run
+
     try:
-        return options.store(read_only=True)
+        return suite.records(Run)
     except UsageError:
         return None
 
@@ -103,20 +118,16 @@ def run(
     as_json: bool,
 ) -> int:
     """Compare two runs of the store."""
-    from edgeprof.pipeline import runs
-    from edgeprof.rank import comparable
-
     for name in OF_FILES:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             raise UsageError(f"--{name} is for files; two runs are compared as they were measured")
     if len(devices) > 1:
         raise UsageError("two runs are of the devices that they are of", hint="--device once says whose `latest`")
-    accepted, width = comparable.allowed(allow), share(zone, "--zone")
     options: Options = context.obj
-    store = options.store(read_only=True)
-    one, other = runs.named(store, words[0], words[1], devices[0] if devices else None)
-    found = runs.compare_runs(store, one, other, zone=width, allow=accepted)
+    found = options.api().compare_runs(
+        words[0], words[1], device=devices[0] if devices else None, zone=share(zone, "--zone"), allow=allow
+    )
     if as_json:
         console.print_record(found)
     else:

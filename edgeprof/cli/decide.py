@@ -17,8 +17,7 @@ from edgeprof.errors import EXIT_OK, EXIT_RECORD, UsageError, nearest
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from edgeprof.records import Run
-    from edgeprof.store import Store
+    from edgeprof.api import Suite
 
 R = TypeVar("R")
 PANEL = "Decide, from what was measured"
@@ -59,25 +58,24 @@ def rank(
     by: Annotated[
         str,
         typer.Option(
-            help="What to order by: `latency`, `top1`, `size`, `memory`, or a score of several with their weights:"
-            " `latency=2,top1=1`.",
+            help="What to order by: `latency`, `top1`, `size`, `memory`, `energy`, or a score of several with their"
+            " weights: `latency=2,top1=1`.",
             autocompletion=_orders,
         ),
     ] = "latency",
     as_json: AsJson = False,
 ) -> None:
     """The ranking of a run, recomputed from its raw samples."""
-    from edgeprof import pipeline
     from edgeprof.cli import on_device_lines, tables
 
     options: Options = context.obj
-    store = options.store(read_only=True)
-    outcome = pipeline.assemble(store, find(options, store, device, run), by, write=False)
+    suite = options.api()
+    found = suite.latest(device, by=by) if run is None else suite.load_run(run, device=device, by=by)
     if as_json:
-        console.print_record(outcome.ranking)
+        console.print_record(found.ranking)
     else:
-        tables.tell_ranking(outcome.ranking)
-        on_device_lines.tell_on_device(outcome.ranking)
+        tables.tell_ranking(found.ranking)
+        on_device_lines.tell_on_device(found.ranking)
 
 
 def _shown_words() -> list[str]:
@@ -146,9 +144,8 @@ def show(
     as_json: AsJson = False,
 ) -> int:
     """What the store holds: runs, checkpoints, exported files, their accuracy; or one run in short."""
-    from edgeprof import pipeline
     from edgeprof.cli import findings, run_lines, tables
-    from edgeprof.records import Artifact, Failure, Run, Trained
+    from edgeprof.records import Artifact, Run, Trained
 
     options: Options = context.obj
     if recompute and what in list(Shown):
@@ -163,79 +160,64 @@ def show(
         model=model,
         exporter=exporter,
     )
-    store = options.store(read_only=True)
+    suite = options.api()
     if what == Shown.runs:
-        records = store.all(Run.KIND, Run)
-        failed = {one.run: store.count(Failure.KIND, one.run) for one in records}
-        _show(what, records, lambda some: tables.runs(some, failed), as_json)
+        _show(what, suite.records(Run), lambda some: tables.runs(some, suite.failure_counts()), as_json)
     elif what == Shown.trained:
-        _show(what, store.all(Trained.KIND, Trained), tables.trained, as_json)
+        _show(what, suite.records(Trained), tables.trained, as_json)
     elif what == Shown.artifacts:
-        _show(what, store.all(Artifact.KIND, Artifact), tables.artifacts, as_json)
+        _show(what, suite.records(Artifact), tables.artifacts, as_json)
     elif what == Shown.accuracy:
-        findings.accuracy(store, names or [], training, as_json)
+        findings.accuracy(suite, names or [], training, as_json)
     elif what == Shown.effect:
-        findings.effect(store, training, device[0] if device else None, run, budget, as_json)
+        findings.effect(suite, training, device[0] if device else None, run, budget, as_json)
     elif what == Shown.history:
-        findings.history(store, device or [], model, exporter, as_json)
+        findings.history(suite, device or [], model, exporter, as_json)
     elif what == Shown.proxies:
-        findings.proxies(store, device or [], run, as_json)
+        findings.proxies(suite, device or [], run, as_json)
     elif recompute:
-        return _recompute(store, _named(store, what), as_json)
+        return _recompute(suite, _named(suite, what), as_json)
     else:
-        outcome = pipeline.assemble(store, _named(store, what), write=False)
+        found = suite.load_run(_named(suite, what))
         if as_json:
-            console.print_record(outcome.ranking)
+            console.print_record(found.ranking)
         else:
-            run_lines.tell_run(outcome.run, outcome.ranking)
+            run_lines.tell_run(found.outcome.run, found.ranking)
     return EXIT_OK
 
 
-def _named(store: Store, what: str) -> Run:
+def _named(suite: Suite, what: str) -> str:
     """The run of that name, or the newest one that measured something."""
-    from edgeprof import pipeline
     from edgeprof.records import Run
 
     if what == LATEST:
-        return pipeline.find_run(store)
-    runs = {one.run: one for one in store.all(Run.KIND, Run)}
+        return suite.find_run().run
+    runs = [one.run for one in suite.records(Run)]
     if what not in runs:
         known = [*_shown_words(), *reversed(runs)]
         raise UsageError(f"there is no run and no list {what!r}", hint=nearest(what, known))
-    return runs[what]
+    return what
 
 
-def _recompute(store: Store, run: Run, as_json: bool) -> int:
+def _recompute(suite: Suite, run: str, as_json: bool) -> int:
     """Tell of each file of the report whether it is what the raw samples give."""
-    from edgeprof.pipeline.read import recompute
-
-    found = recompute(store, run)
+    found = suite.recompute(run)
     same = all(one.identical for one in found)
     if as_json:
-        console.print_json({"schema": console.JSON_SCHEMA, "run": run.run, "identical": same, "files": found})
+        console.print_json({"schema": console.JSON_SCHEMA, "run": run, "identical": same, "files": found})
     else:
         for one in found:
             said = "identical" if one.identical else f"differs at {one.difference}"
             print(f"{console.shown_path(Path(one.file))}: {said}")
     if not same:
         console.say("the report is not what the samples give: one of them was changed, or another edgeprof wrote it")
-        console.say(f"  hint: write it anew: edgeprof report --run {run.run}")
+        console.say(f"  hint: write it anew: edgeprof report --run {run}")
+        if any(not one.identical and run not in Path(one.file).parts for one in found):
+            console.say("  hint: that of several devices: edgeprof report --device A --device B, or remove its folder")
     return EXIT_OK if same else EXIT_RECORD
 
 
-def find(options: Options, store: Store, device: str | None, run: str | None) -> Run:
-    """The run to read; a device that does not exist is told as such."""
-    from edgeprof import pipeline
-
-    try:
-        return pipeline.find_run(store, device, run)
-    except UsageError:
-        if device is not None and run is None:
-            options.suite().device(device)
-        raise
-
-
-def _show(what: str, records: list[R], table: Callable[[Sequence[R]], Table], as_json: bool) -> None:
+def _show(what: str, records: Sequence[R], table: Callable[[Sequence[R]], Table], as_json: bool) -> None:
     if as_json:
         console.print_json({"schema": console.JSON_SCHEMA, str(what): records})
     else:

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-import msgspec
 import typer
 
 from edgeprof.cli import console, host_keys
 from edgeprof.cli.app import Options, app
 from edgeprof.cli.measure import PANEL
 from edgeprof.cli.options import AsJson, ExporterNames, Wait, seconds
-from edgeprof.cli.writing import suite_to_write
-from edgeprof.errors import DeviceError, UsageError
-
-if TYPE_CHECKING:
-    from edgeprof.records import Device, DeviceFacts
 
 device_app = typer.Typer(no_args_is_help=True, help="Add boards, look at them, and keep them in order.")
 app.add_typer(device_app, name="device", rich_help_panel=PANEL)
@@ -30,10 +20,6 @@ Fingerprint = Annotated[
     str | None,
     typer.Option(help="The host key that you expect, SHA256:..., for scripts: nothing is asked, another is refused."),
 ]
-
-ADDRESS = re.compile(
-    r"(?:(?P<user>[^@\s/]+)@)?(?P<host>\[[0-9A-Fa-f:.%]+\]|[^@:\s\[\]/]+|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+)(?::(?P<port>\d+))?"
-)
 
 
 @device_app.command(
@@ -60,47 +46,36 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Add a board that is reached over SSH: connect, look at it, and write devices/NAME.toml."""
-    from edgeprof import pipeline, suite, suite_files
     from edgeprof.cli import device_lines
 
     options: Options = context.obj
-    board = _board(name, address, key_file, password_env, python, workdir, provision)
-    suite.check_device(board)
-    root = suite_to_write(options)
-    known = _known(root, board, force)
-    if known is not None:
-        given = {key: value for key, value in msgspec.structs.asdict(board).items() if value not in UNSAID}
-        board = msgspec.structs.replace(known, **given)
-    board = msgspec.structs.replace(board, known_hosts=str(root / "devices" / "known_hosts"))
-    store = options.store()
-    with console.progress() as progress, _unwritten(root / "devices" / f"{name}.toml"):
-        expected = fingerprint
-        while not (seen := pipeline.presented(board, progress)).known:
-            other = seen.jump and expected not in (None, seen.fingerprint)
-            if other or host_keys.decided(seen, board, expected) is None:
-                # Written already, so that `edgeprof device trust NAME` knows whom it is about.
-                suite_files.write_device(root, _plain(board))
-                raise host_keys.untrusted(seen, board)
-            pipeline.accept(board, seen)
-            expected = None if seen.jump else expected
-        if expected not in (None, seen.fingerprint):
-            raise host_keys.other_key(seen, board, str(expected))
-        facts = pipeline.probe(store, board, progress)
-    described = {} if known is not None and known.description else _described(facts)
-    path = suite_files.write_device(root, msgspec.structs.replace(_plain(board), **described))
+    with console.progress() as progress:
+        added = options.api().add_device(
+            name,
+            address,
+            fingerprint=fingerprint,
+            ask=host_keys.ask,
+            key_file=key_file,
+            password_env=password_env,
+            python=python,
+            workdir=workdir,
+            provision=provision,
+            force=force,
+            progress=progress,
+        )
     if as_json:
         console.print_json(
             {
                 "schema": console.JSON_SCHEMA,
                 "device": name,
-                "file": str(path),
-                "host_key": seen.fingerprint,
-                "facts": facts,
+                "file": str(added.file),
+                "host_key": added.host_key,
+                "facts": added.facts,
             }
         )
     else:
-        device_lines.tell_facts(facts)
-        print(f"{'written':<11} {console.shown_path(path)}")
+        device_lines.tell_facts(added.facts)
+        print(f"{'written':<11} {console.shown_path(added.file)}")
     console.say(f"next: edgeprof run --device {name}    what would spoil a measurement: edgeprof device doctor {name}")
 
 
@@ -110,37 +85,25 @@ def add(
 @console.reported
 def trust(context: typer.Context, name: Name, fingerprint: Fingerprint = None, as_json: AsJson = False) -> None:
     """Take a board's host key for its own from now on, after you compared it: it asks, or takes --fingerprint."""
-    from edgeprof import pipeline
-
     options: Options = context.obj
-    suite = options.suite()
-    board = suite.device(name)
     with console.progress() as progress:
-        file: Path | None = None
-        while not (seen := pipeline.presented(board, progress)).known:
-            if host_keys.decided(seen, board, fingerprint) is None:
-                raise host_keys.untrusted(seen, board)
-            file = pipeline.accept(board, seen)
-            if not seen.jump or fingerprint is not None:
-                break
-        if fingerprint not in (None, seen.fingerprint):
-            raise host_keys.other_key(seen, board, str(fingerprint))
+        seen = options.api().trust_device(name, fingerprint=fingerprint, ask=host_keys.ask, progress=progress)
     if as_json:
-        written = None if file is None else str(file)
+        written = None if seen.file is None else str(seen.file)
         console.print_json(
             {
                 "schema": console.JSON_SCHEMA,
                 "device": name,
-                "host_key": seen.fingerprint,
+                "host_key": seen.host_key,
                 "type": seen.kind,
                 "file": written,
             }
         )
-    elif file is None:
-        print(f"{name}: {seen.kind} {seen.fingerprint} was trusted already")
+    elif seen.file is None:
+        print(f"{name}: {seen.kind} {seen.host_key} was trusted already")
     else:
         whose = f"jump host {seen.host}" if seen.jump else name
-        print(f"{whose}: {seen.kind} {seen.fingerprint} is trusted now, in {console.shown_path(file)}")
+        print(f"{whose}: {seen.kind} {seen.host_key} is trusted now, in {console.shown_path(seen.file)}")
     if seen.jump:
         console.say(f"next, the key of {name} itself: edgeprof device trust {name}")
 
@@ -186,89 +149,13 @@ def clean(
     as_json: AsJson = False,
 ) -> None:
     """Make room on a board: remove files, environments and ended sessions that were not used for a week."""
-    from edgeprof import pipeline
-
     options: Options = context.obj
-    board = options.suite().device(name)
     limit, wait_s = seconds(older_than, "--older-than"), seconds(wait, "--wait")
-    store = options.store()
-    with store.lock(f"edgeprof device clean {name}", wait_s), console.progress() as progress:
-        done = pipeline.clean(store, board, limit, everything, wait_s, progress)
+    with console.progress() as progress:
+        done = options.api().clean_device(
+            name, older_than_s=limit, everything=everything, wait_s=wait_s, progress=progress
+        )
     if as_json:
         console.print_json({"schema": console.JSON_SCHEMA, "device": name, "files": done.files, "bytes": done.bytes})
     else:
         print(f"{name}: {done.files} files removed, {done.bytes / 1e6:.1f} MB")
-
-
-def _board(
-    name: str,
-    address: str,
-    key_file: Path | None,
-    password_env: str | None,
-    python: str | None,
-    workdir: str | None,
-    provision: bool | None,
-) -> Device:
-    from edgeprof.records import Device
-
-    found = ADDRESS.fullmatch(address.strip())
-    if not found:
-        raise UsageError(f"{address!r} is no address", hint="[USER@]HOST[:PORT], for example pi@raspberrypi.local")
-    return Device(
-        name=name,
-        transport="ssh",
-        host=found["host"].strip("[]"),
-        user=found["user"],
-        port=int(found["port"]) if found["port"] else None,
-        key_file=None if key_file is None else os.path.abspath(key_file.expanduser()),
-        password_env=password_env,
-        python=python,
-        workdir=workdir,
-        provision="never" if provision is False else "auto",
-    )
-
-
-UNSAID: tuple[object, ...] = (None, "", (), {}, "auto", (1, "all"))
-"""Values that nobody has asked for: adding a board again keeps what its file says there."""
-
-
-def _known(root: Path, board: Device, force: bool) -> Device | None:
-    """What its file says of the board already; another board does not get its name by accident."""
-    from edgeprof import suite
-
-    path = root / "devices" / f"{board.name}.toml"
-    if force or not path.exists():
-        return None
-    known = suite.load(path, type(board))
-    if (known.host, known.user, known.port) != (board.host, board.user, board.port):
-        raise UsageError(
-            f"there is a device {board.name!r} already, at {known.host or 'this machine'}",
-            where=str(path),
-            hint="choose another name, or replace it with --force",
-        )
-    return known
-
-
-@contextlib.contextmanager
-def _unwritten(path: Path) -> Iterator[None]:
-    """A hint to correct a file that is not there yet says where to correct it instead."""
-    try:
-        yield
-    except DeviceError as error:
-        if error.hint and path.name in error.hint and not path.exists():
-            error.hint += "; it is not written yet: say it to edgeprof device add (see --help)"
-        raise
-
-
-def _plain(board: Device) -> Device:
-    """As it stands in its file."""
-    return msgspec.structs.replace(board, known_hosts=None)
-
-
-def _described(facts: DeviceFacts) -> dict[str, object]:
-    """What is worth writing down of a board: a line for people, and tags to choose it by."""
-    what = ", ".join(part for part in (facts.board, facts.cpu, facts.os) if part)
-    tags = [facts.userland or facts.architecture]
-    board = (facts.board or "").lower()
-    tags += [tag for tag, word in (("raspberry-pi", "raspberry pi"), ("jetson", "jetson")) if word in board]
-    return {"description": "".join(c for c in what if c.isprintable())[:120], "tags": tuple(tags)}

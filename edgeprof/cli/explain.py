@@ -11,14 +11,14 @@ import typer
 
 from edgeprof.cli import console
 from edgeprof.cli.app import Options
-from edgeprof.cli.options import seconds
 from edgeprof.errors import EXIT_EXPORT, EXIT_OK, UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from edgeprof.pipeline import Explanation, LayerError
-    from edgeprof.records import Artifact, Exporter, Failure, Trained
+    from edgeprof.api import Exported
+    from edgeprof.api.types import Explanation, LayerError
+    from edgeprof.records import Failure
 
 ROWS = 10
 """Layers that are shown; --json has all."""
@@ -76,40 +76,34 @@ def explain_file(
     seed: int | None,
     expect: Expected | None,
     seen: Path | None,
-    wait: str,
+    wait_s: float,
     as_json: bool,
 ) -> int:
     """Explain a ready file."""
-    from edgeprof import pipeline
-
-    store = options.store()
-    trained = pipeline.checkpoint_for(store, file, training, model, init, seed)
-    probable = expect is Expected.probabilities
-    with store.lock(f"edgeprof export --explain {file}", seconds(wait, "--wait")), console.progress() as progress:
-        found = pipeline.explain_file(store, file, trained, progress, probabilities=probable, seen=seen)
+    with console.progress() as progress:
+        found = options.api().explain_file(
+            file,
+            training=training,
+            model=model,
+            init=init,
+            seed=seed,
+            expect=None if expect is None else expect.value,
+            seen=seen,
+            wait_s=wait_s,
+            progress=progress,
+        )
     return _tell([found], [], as_json)
 
 
-def explain_exported(
-    options: Options,
-    trained: Sequence[Trained],
-    wanted: Sequence[Exporter],
-    artifacts: Sequence[Artifact],
-    failures: Sequence[Failure],
-    wait: str,
-    as_json: bool,
-) -> int:
+def explain_exported(options: Options, made: Exported, wait_s: float, as_json: bool) -> int:
     """Explain what was exported with a loss, also what failed parity."""
-    from edgeprof import pipeline
-
-    store = options.store()
-    with store.lock("edgeprof export --explain", seconds(wait, "--wait")), console.progress() as progress:
-        found, more = pipeline.explain_exported(store, trained, wanted, artifacts, failures, progress)
-    unexplained = [*(one for one in failures if one.parity is None), *more]
-    if not as_json and not found and artifacts:
-        them = f"{len(artifacts)} files are as accurate as their checkpoints"
-        print(f"no loss found: {'the file is as accurate as its checkpoint' if len(artifacts) == 1 else them}")
-    return _tell(found, unexplained, as_json)
+    with console.progress() as progress:
+        found = options.api().explain(made, wait_s=wait_s, progress=progress)
+    files = len(made.artifacts)
+    if not as_json and not found.explanations and files:
+        them = f"{files} files are as accurate as their checkpoints"
+        print(f"no loss found: {'the file is as accurate as its checkpoint' if files == 1 else them}")
+    return _tell(found.explanations, found.failed, as_json)
 
 
 def _tell(found: Sequence[Explanation], failures: Sequence[Failure], as_json: bool) -> int:

@@ -9,7 +9,7 @@ from edgeprof.cli import console
 from edgeprof.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgeprof.store import Store
+    from edgeprof.api import Suite
 
 ACCURACY, EFFECT, HISTORY, PROXIES = "accuracy", "effect", "history", "proxies"
 TAKES: dict[str, tuple[str, ...]] = {
@@ -41,19 +41,18 @@ def check(what: str, names: Sequence[str], *, devices: Sequence[str], **given: s
         raise UsageError(f"`show {what}` is of one device", hint=f"leave {devices[1]} out")
 
 
-def accuracy(store: Store, names: Sequence[str], training: str | None, as_json: bool) -> None:
+def accuracy(suite: Suite, names: Sequence[str], training: str | None, as_json: bool) -> None:
     """All checkpoints and files, or two of them on the same images."""
     from edgeprof.cli import accuracy_lines
-    from edgeprof.pipeline.accuracy import pair, table
 
     if names:
-        compared = pair(store, names[0], names[1], training)
+        compared = suite.compare_accuracy(names[0], names[1], training=training)
         if as_json:
             console.print_record(compared)
         else:
             accuracy_lines.tell_pair(compared)
         return
-    found = table(store, training)
+    found = suite.accuracy_table(training)
     if as_json:
         console.print_record(found)
     else:
@@ -61,43 +60,38 @@ def accuracy(store: Store, names: Sequence[str], training: str | None, as_json: 
 
 
 def effect(
-    store: Store, training: str | None, device: str | None, run: str | None, budget: str | None, as_json: bool
+    suite: Suite, training: str | None, device: str | None, run: str | None, budget: str | None, as_json: bool
 ) -> None:
     """What the initialisation brings."""
-    from edgeprof import pipeline, rank
     from edgeprof.cli import effect_lines
 
-    budget_ms = None if budget is None else rank.parse_budget(budget)
-    found = pipeline.effect_of(store, training, device, run, budget_ms)
+    found = suite.effect(training, device=device, run=run, budget=budget)
     if as_json:
         console.print_record(found)
     else:
         effect_lines.tell_effect(found)
 
 
-def history(store: Store, devices: Sequence[str], model: str | None, exporter: str | None, as_json: bool) -> None:
+def history(suite: Suite, devices: Sequence[str], model: str | None, exporter: str | None, as_json: bool) -> None:
     """A model over all runs of a device."""
     from edgeprof.cli import history_lines
-    from edgeprof.pipeline import runs
-    from edgeprof.stats.pairs import ZONE
 
     if not devices or model is None:
         raise UsageError(
             "a history is of one model on one device", hint="edgeprof show history --device NAME --model NAME"
         )
-    found = runs.past(store, devices[0], model, exporter=exporter, zone=ZONE)
+    found = suite.history_record(devices[0], model, exporter=exporter)
     if as_json:
         console.print_record(found)
     else:
         history_lines.tell_history(found)
 
 
-def proxies(store: Store, devices: Sequence[str], run: str | None, as_json: bool) -> None:
+def proxies(suite: Suite, devices: Sequence[str], run: str | None, as_json: bool) -> None:
     """How far cheap numbers tell the order by latency."""
     from edgeprof.cli import proxy_lines
-    from edgeprof.pipeline.proxies import proxies as of_store
 
-    found = of_store(store, devices, run)
+    found = suite.proxies(devices, run=run)
     if as_json:
         console.print_record(found)
     else:

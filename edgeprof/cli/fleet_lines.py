@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from edgeprof.api import FleetResult
 from edgeprof.cli import console, on_device_lines, tables
-from edgeprof.pipeline.fleet import FleetOutcome
 from edgeprof.records import ADVICE, Candidate, Failure, Ranking
 from edgeprof.records.derived import Fleet
 
@@ -28,9 +28,9 @@ class Row(NamedTuple):
     threads: int
 
 
-def tell_fleet(outcome: FleetOutcome, as_json: bool) -> None:
+def tell_fleet(found: FleetResult, as_json: bool) -> None:
     """The rankings on stdout, side by side or as one record; failures, doubts and where the reports lie on stderr."""
-    answer = outcome.answer
+    answer = found.answer
     if as_json:
         console.print_record(answer)
     else:
@@ -43,9 +43,9 @@ def tell_fleet(outcome: FleetOutcome, as_json: bool) -> None:
             console.say(_plain(f"failed: {failure.stage}: {failure.identity.label()}: {failure.error}"))
             if failure.hint:
                 console.say(_plain(f"  hint: {failure.hint}"))
-    for one in outcome.outcomes:
-        console.say(f"report of {one.run.device}: {console.shown_path(one.files['html'])}")
-        console.say(f"data of {one.run.device}:   {console.shown_path(one.files['json'])}")
+    for one in found.runs:
+        console.say(f"report of {one.device}: {console.shown_path(one.outcome.files['html'])}")
+        console.say(f"data of {one.device}:   {console.shown_path(one.outcome.files['json'])}")
 
 
 def _tell_tables(answer: Fleet) -> None:

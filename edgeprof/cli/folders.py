@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +14,9 @@ from edgeprof.cli import console
 from edgeprof.cli.app import Options, app
 from edgeprof.cli.options import AsJson
 from edgeprof.errors import EXIT_OK, EXIT_USAGE
+
+if TYPE_CHECKING:
+    from edgeprof.records import Device, Exporter, Training
 
 PANEL = "The suite"
 
@@ -33,9 +37,9 @@ def init(
     as_json: AsJson = False,
 ) -> None:
     """Make a suite of your own: training/, exporters/, devices/ to edit."""
-    from edgeprof import suite
+    from edgeprof import api
 
-    written = suite.init(folder)
+    written = api.Suite.init(folder).written
     if as_json:
         console.print_json({"schema": console.JSON_SCHEMA, "files": [str(path) for path in written]})
         return
@@ -53,18 +57,22 @@ def list_(
 ) -> None:
     """What the suite holds: models, trainings, exporters, devices."""
     options: Options = context.obj
-    found = options.suite()
+    found = options.api()
     listing: dict[str, list[dict[str, Any]]] = {}
     wanted = [what.value] if what else [one.value for one in What]
     if "models" in wanted:
-        models = found.models()
-        listing["models"] = [{"name": name, "description": "in " + ", ".join(models[name])} for name in models]
-    for folder, load in (("training", found.training), ("exporters", found.exporter), ("devices", found.device)):
+        models = {name: ", ".join(found.recipes_of(name)) for name in found.models()}
+        listing["models"] = [{"name": name, "description": f"in {models[name]}"} for name in models]
+    load: dict[str, Callable[[], Sequence[Training | Exporter | Device]]] = {
+        "training": found.trainings,
+        "exporters": found.exporters,
+        "devices": found.devices,
+    }
+    for folder, all_of in load.items():
         if folder in wanted:
-            records = [load(name) for name in found.names(folder)]
-            listing[folder] = [{"name": one.name, "description": one.description} for one in records]
+            listing[folder] = [{"name": one.name, "description": one.description} for one in all_of()]
     if as_json:
-        console.print_json({"schema": console.JSON_SCHEMA, "suite": str(found.root), **listing})
+        console.print_json({"schema": console.JSON_SCHEMA, "suite": str(found.path), **listing})
         return
     for folder, rows in listing.items():
         print(folder)
@@ -78,15 +86,15 @@ def list_(
 def check(context: typer.Context, as_json: AsJson = False) -> int:
     """Check every file of the suite; exit 2 if one is wrong. (Names of models are checked when they are trained.)"""
     options: Options = context.obj
-    found = options.suite()
-    results = list(found.check())
+    found = options.api()
+    results = list(found.check().items())
     wrong = [(path, error) for path, error in results if error is not None]
     if as_json:
         files = [
             {"file": str(path), "ok": error is None, "error": error and error.what, "hint": error and error.hint}
             for path, error in results
         ]
-        console.print_json({"schema": console.JSON_SCHEMA, "suite": str(found.root), "files": files})
+        console.print_json({"schema": console.JSON_SCHEMA, "suite": str(found.path), "files": files})
     else:
         for path, error in results:
             print(f"{'ok   ' if error is None else 'wrong'}  {console.shown_path(path)}")

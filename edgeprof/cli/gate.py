@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,11 +12,12 @@ from edgeprof.cli import console
 from edgeprof.cli.app import Options, app
 from edgeprof.cli.decide import PANEL
 from edgeprof.cli.options import AsJson, TrainingName, Wait, device_words, seconds
-from edgeprof.errors import EXIT_DEVICE, EXIT_OK, EXIT_USAGE, EdgeprofError, RecordError, UsageError
+from edgeprof.errors import EXIT_DEVICE, EXIT_OK, EXIT_USAGE, EdgeprofError
 
 if TYPE_CHECKING:
-    from edgeprof.pipeline.gate import GateAsk
-    from edgeprof.records.gate import Baseline, GateResult
+    from edgeprof.api import Gated
+    from edgeprof.api.asking import Gating
+    from edgeprof.records.gate import Baseline, GateLimits, GateResult
 
 
 @app.command(
@@ -100,122 +99,66 @@ def gate(
     at most one gate of a hundred, over all candidates and limits together. What looks slower is measured again, in turn
     with the baseline's own file where the store has it, before it fails a build.
     """
+    from edgeprof.api.gated import Gated
     from edgeprof.cli import gate_lines
-    from edgeprof.pipeline.gate import GateAsk
-    from edgeprof.rank import comparable
     from edgeprof.rank.gate_limits import parse_limits
 
     options: Options = context.obj
-    ask = GateAsk(
-        limits=parse_limits(latency, top1, size, memory, budget),
-        allow=comparable.allowed(allow or []),
-        again=run is None if again is None else again,
-        limit_s=seconds(time, "--time"),
-        wait_s=seconds(wait, "--wait"),
-    )
-    if run is not None and (files or training):
-        raise UsageError("--run judges a run that is there", hint="leave the files and --training out")
-    given = Given(baseline, tuple(files or ()), device, run, training, update, calibrate)
+    limits: Gating = {"latency": latency, "top1": top1, "size": size, "memory": memory, "budget": budget}
+    parsed, limit_s, wait_s = parse_limits(**limits), seconds(time, "--time"), seconds(wait, "--wait")
+    suite = options.api()
     try:
-        result = _result(options, given, ask, as_json)
+        with console.progress() as progress:
+            if update:
+                new = suite.update_baseline(
+                    baseline,
+                    run,
+                    device=device,
+                    files=files or (),
+                    training=training,
+                    calibrate=calibrate,
+                    limit_s=limit_s,
+                    wait_s=wait_s,
+                    progress=progress,
+                    **limits,
+                )
+            elif calibrate:
+                new = suite.calibrate_gate(
+                    baseline, device=device, limit_s=limit_s, wait_s=wait_s, progress=progress, **limits
+                )
+            else:
+                new = None
+                found = suite.gate(
+                    baseline,
+                    run,
+                    device=device,
+                    files=files or (),
+                    training=training,
+                    allow=allow or (),
+                    again=again,
+                    limit_s=limit_s,
+                    wait_s=wait_s,
+                    progress=progress,
+                    **limits,
+                )
     except EdgeprofError as error:
         if error.exit_code != EXIT_USAGE:  # else there is no gate to tell of
-            _publish(_lost(given, ask, error), junit, summary)
+            _publish(Gated(_lost(baseline, device, parsed, error)), junit, summary)
         raise
-    if result is None:
+    if new is not None:
+        _tell_written(baseline, new, as_json, new=update)
         return EXIT_OK
     if as_json:
-        console.print_record(result)
+        console.print_record(found.result)
     else:
-        gate_lines.tell(result)
-    _publish(result, junit, summary)
-    return result.exit_code
+        gate_lines.tell(found)
+    _publish(found, junit, summary)
+    return found.exit_code
 
 
-@dataclass(frozen=True)
-class Given:
-    """What the command line names."""
-
-    baseline: Path
-    files: tuple[Path, ...]
-    device: str | None
-    run: str | None
-    training: str | None
-    update: bool
-    calibrate: bool
-
-
-def _result(options: Options, given: Given, ask: GateAsk, as_json: bool) -> GateResult | None:
-    """The gate's answer; None where a baseline was written instead, and told."""
-    from edgeprof.pipeline import gate as gates
-    from edgeprof.pipeline.gate_calibrate import calibrate
-
-    suite, old = options.suite(), _old(given)
-    name = given.device or (old.device if old else "localhost")
-    if old is not None and name != old.device:
-        raise UsageError(
-            f"the baseline is of the device {old.device!r}, not of {name!r}",
-            where=str(given.baseline),
-            hint="a device has a baseline of its own: name another file",
-        )
-    board = suite.device(name)
-    measures = given.run is None or ask.again or given.calibrate
-    store = options.store(read_only=not measures)
-    lock = store.lock(f"edgeprof gate --device {name}", ask.wait_s) if measures else contextlib.nullcontext()
-    with lock, console.progress() as progress:
-        if given.calibrate and not given.update:
-            assert old is not None
-            calibrated = calibrate(
-                store, old, board, ask.limits, limit_s=ask.limit_s, wait_s=ask.wait_s, progress=progress
-            )
-            _write(given.baseline, calibrated, as_json, new=False)
-            return None
-        if given.run is not None:
-            this = gates.stored_run(store, name, given.run)
-            if old is not None:
-                gates.check_fits(old, this)
-            outcome = gates.assemble(store, this, write=False)
-        else:
-            outcome = gates.measure_for(
-                suite,
-                store,
-                board,
-                old,
-                files=given.files,
-                training=given.training,
-                wait_s=ask.wait_s,
-                progress=progress,
-            )
-        if not given.update:
-            assert old is not None
-            return gates.gate(store, outcome, board, old, str(given.baseline), ask, progress=progress)
-        new = gates.updated(store, outcome, old)
-        if given.calibrate:
-            new = calibrate(store, new, board, ask.limits, limit_s=ask.limit_s, wait_s=ask.wait_s, progress=progress)
-    _write(given.baseline, new, as_json, new=True)
-    return None
-
-
-def _old(given: Given) -> Baseline | None:
-    """The baseline that is there; None where a new one is to be written over what is none."""
-    from edgeprof.pipeline.baseline import read_baseline
-
-    if not given.update:
-        return read_baseline(given.baseline)
-    if not given.baseline.exists():
-        return None
-    try:
-        return read_baseline(given.baseline)
-    except RecordError as error:
-        console.say(f"written anew: {error}")
-        return None
-
-
-def _write(path: Path, baseline: Baseline, as_json: bool, *, new: bool) -> None:
+def _tell_written(path: Path, baseline: Baseline, as_json: bool, *, new: bool) -> None:
     from edgeprof.cli import gate_lines
-    from edgeprof.pipeline.baseline import write_baseline
 
-    write_baseline(path, baseline)
     if as_json:
         console.print_json(
             {
@@ -237,33 +180,31 @@ def _write(path: Path, baseline: Baseline, as_json: bool, *, new: bool) -> None:
         console.say(f"  hint: find out what the gate finds on this device: edgeprof gate -b {path} --calibrate")
 
 
-def _lost(given: Given, ask: GateAsk, error: EdgeprofError) -> GateResult:
+def _lost(baseline: Path, device: str | None, limits: GateLimits, error: EdgeprofError) -> GateResult:
     """The answer where the device could not be had, or nothing could be made to measure."""
     from edgeprof.records.gate import GateResult
 
     where = f"{error.where}: " if error.where else ""
     return GateResult(
-        device=given.device or "the device",
-        baseline=str(given.baseline),
+        device=device or "the device",
+        baseline=str(baseline),
         run=None,
         verdict="infrastructure" if error.exit_code == EXIT_DEVICE else "cannot tell",
         exit_code=error.exit_code,
         reason=f"{where}{error.what}",
-        limits=ask.limits,
+        limits=limits,
     )
 
 
-def _publish(result: GateResult, junit: Path | None, summary: Path | None) -> None:
+def _publish(found: Gated, junit: Path | None, summary: Path | None) -> None:
     """To the files that were asked for, and to the continuous integration that it runs in."""
-    from edgeprof.pipeline import gate as gates
-
     if junit is not None:
         junit.parent.mkdir(parents=True, exist_ok=True)
-        junit.write_bytes(gates.junit(result))
+        junit.write_bytes(found.junit())
     there = summary or (Path(os.environ["GITHUB_STEP_SUMMARY"]) if os.environ.get("GITHUB_STEP_SUMMARY") else None)
     if there is not None:
         with there.open("a", encoding="utf-8") as file:
-            file.write(gates.summary(result) + "\n")
+            file.write(found.summary() + "\n")
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        for line in gates.github(result):
+        for line in found.annotations():
             console.say(line)  # read from stderr as well; stdout may be JSON

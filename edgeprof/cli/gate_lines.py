@@ -4,29 +4,22 @@ from __future__ import annotations
 
 from rich.markup import escape
 
+from edgeprof.api.gated import Gated, one_line
 from edgeprof.cli import console
 from edgeprof.cli.tables import new_table
-from edgeprof.pipeline.gate import changed, one_line, ordered, permitted, shown
-from edgeprof.records.gate import GateCalibration, GateResult
+from edgeprof.records.gate import GateCalibration
 
 
-def tell(result: GateResult) -> None:
+def tell(found: Gated) -> None:
     """The verdict in a sentence, then every limit of every candidate, what did not pass first."""
+    result = found.result
     print(f"{result.verdict}: {one_line(result.reason)}")
     if result.judgements:
         columns = ("verdict", "candidate", "limit", "baseline", "now", "change", "below", "why")
         table = new_table(*columns, right=("baseline", "now", "change", "below"), folded=("candidate", "why"))
-        for one in ordered(result.judgements):
-            table.add_row(
-                one.verdict,
-                escape(one_line(one.candidate)),
-                one.limit,
-                shown(one, one.baseline),
-                shown(one, one.current),
-                changed(one),
-                permitted(one),
-                escape(one_line(one.reason)),
-            )
+        for one in found.rows():
+            told = one._replace(candidate=escape(one.candidate), why=escape(one.why))
+            table.add_row(*told)
         console.out().print(table)
     for said in result.differences:
         console.say(f"not comparable: {one_line(said)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,12 +13,10 @@ from edgeprof.cli import console
 from edgeprof.cli.app import Options, app
 from edgeprof.cli.make import PANEL
 from edgeprof.cli.options import AsJson, Wait, model_words, seconds
-from edgeprof.cli.writing import suite_to_write
 from edgeprof.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgeprof.pipeline.bring import Brought, Evaluated
-    from edgeprof.suite import Suite
+    from edgeprof.api import Imported
 
 
 class DataSet(StrEnum):
@@ -81,39 +79,28 @@ def import_(
     as_json: AsJson = False,
 ) -> None:
     """Bring a checkpoint of your own: evaluate it, and write training/NAME.toml for export, run and the report."""
-    from edgeprof.pipeline import bring
-
     options: Options = context.obj
-    said: dict[str, Any] = {
-        "image_size": image_size,
-        "mean": None if mean is None else _three(mean, "--mean"),
-        "std": None if std is None else _three(std, "--std"),
-        "interpolation": interpolation and interpolation.value,
-        "crop_pct": crop_pct,
-    }
-    brought = bring.bring(
-        checkpoint.expanduser(),
-        _model(model, factory),
-        bring.data_at(data, data_set and data_set.value, train_split, test_split),
-        name=name,
-        classes=classes,
-        said={key: value for key, value in said.items() if value is not None},
-    )
-    suite = options.suite()
-    _check_free(suite, brought, force)
-    store = options.store()
-    with (
-        store.lock(f"edgeprof import {brought.training.name}", seconds(wait, "--wait")),
-        console.progress() as progress,
-    ):
-        evaluated = bring.evaluate(suite, store, brought, progress)
-    _tell(brought, evaluated, _written(options, brought), as_json)
-
-
-def _model(model: str | None, factory: str | None) -> str:
-    if (model is None) == (factory is None):
-        raise UsageError("say what it is the checkpoint of: --model NAME, or --factory MODULE:FUNCTION")
-    return str(model) if factory is None else f"factory:{factory}"
+    with console.progress() as progress:
+        brought = options.api().import_checkpoint(
+            checkpoint,
+            data=data,
+            model=model,
+            factory=factory,
+            classes=classes,
+            name=name,
+            data_set=None if data_set is None else data_set.value,
+            train_split=train_split,
+            test_split=test_split,
+            image_size=image_size,
+            mean=None if mean is None else _three(mean, "--mean"),
+            std=None if std is None else _three(std, "--std"),
+            interpolation=None if interpolation is None else interpolation.value,
+            crop_pct=crop_pct,
+            force=force,
+            wait_s=seconds(wait, "--wait"),
+            progress=progress,
+        )
+    _tell(brought, as_json)
 
 
 def _three(text: str, option: str) -> tuple[float, ...]:
@@ -126,43 +113,22 @@ def _three(text: str, option: str) -> tuple[float, ...]:
     return numbers
 
 
-def _check_free(suite: Suite, brought: Brought, force: bool) -> None:
-    """Another recipe does not lose its name; the same import again is no other recipe. Before anything is made."""
-    from edgeprof import suite_files
-
-    wanted = brought.training
-    text = suite_files.training_text(suite.root, wanted)  # checks it
-    path = suite.root / "training" / f"{wanted.name}.toml"
-    if not force and path.exists() and path.read_text(encoding="utf-8", errors="replace") != text:
-        raise UsageError(
-            f"there is a training {wanted.name!r} already",
-            where=str(path),
-            hint="choose another --name, or replace it with --force",
-        )
-
-
-def _written(options: Options, brought: Brought) -> Path:
-    from edgeprof import suite_files
-
-    return suite_files.write_training(suite_to_write(options), brought.training)
-
-
-def _tell(brought: Brought, evaluated: Evaluated, path: Path, as_json: bool) -> None:
+def _tell(brought: Imported, as_json: bool) -> None:
     from edgeprof.cli import tables
 
-    training, trained, shares = brought.training, evaluated.trained, evaluated.shares
+    training, trained = brought.training, brought.trained
     if as_json:
         console.print_json(
             {
                 "schema": console.JSON_SCHEMA,
                 "training": training.name,
-                "file": str(path),
+                "file": str(brought.file),
                 "preprocessing": training.preprocessing,
                 "assumed": brought.assumed,
                 "trained": trained,
-                "top1": shares.top1,
-                "top5": shares.top5,
-                "macro_f1": shares.macro_f1,
+                "top1": brought.top1,
+                "top5": brought.top5,
+                "macro_f1": brought.macro_f1,
             }
         )
     else:
@@ -170,15 +136,15 @@ def _tell(brought: Brought, evaluated: Evaluated, path: Path, as_json: bool) -> 
         given = "the default" if training.models[0].startswith("factory:") else "as the model's library publishes it"
         print(f"{'model':<14} {training.models[0]}, {len(brought.classes)} classes")
         where = f" in {training.data.root}" if training.data.root else ""
-        print(f"{'data':<14} {training.data.name}{where}, {shares.images} test images")
+        print(f"{'data':<14} {training.data.name}{where}, {brought.images} test images")
         for key in ("image_size", "mean", "std", "interpolation", "crop_pct"):
             value = getattr(known, key)
             shown = ", ".join(f"{one:g}" for one in value) if isinstance(value, tuple) else f"{value}"
             from_where = "" if key not in brought.assumed else f"  ({given})"
             print(f"{key:<14} {shown}{from_where}")
-        for label, one in (("top-1", shares.top1), ("top-5", shares.top5), ("macro F1", shares.macro_f1)):
+        for label, one in (("top-1", brought.top1), ("top-5", brought.top5), ("macro F1", brought.macro_f1)):
             print(f"{label:<14} {tables.percent(one.value)}  ({tables.percent(one.low)} to {tables.percent(one.high)})")
-        print(f"{'written':<14} {console.shown_path(path)}")
+        print(f"{'written':<14} {console.shown_path(brought.file)}")
     if trained.accuracy.top1 < 2 / len(brought.classes):
         console.say(
             "warning: this is hardly better than guessing; are the classes in another order, or the images prepared"

@@ -38,14 +38,14 @@ def export(
 
     options: Options = context.obj
     explaining.check(file, explain, (model, init, seed, expect, seen))
-    if file is not None:
-        return explaining.explain_file(options, file, training, model, init, seed, expect, seen, wait, as_json)
     wait_s = seconds(wait, "--wait")
+    if file is not None:
+        return explaining.explain_file(options, file, training, model, init, seed, expect, seen, wait_s, as_json)
     with console.progress() as progress:
         made = options.api().export(training, exporters=exporter, out=out, wait_s=wait_s, progress=progress)
     artifacts, failures, written = made.artifacts, made.failed, made.files
     if explain:
-        return explaining.explain_exported(options, made.trained, made.exporters, artifacts, failures, wait, as_json)
+        return explaining.explain_exported(options, made, wait_s, as_json)
     if as_json:
         files = [str(path) for path in written]
         console.print_json(

@@ -17,6 +17,7 @@ from edgeprof.cli.options import (
     CellTime,
     Cores,
     DeviceNames,
+    Energy,
     ExporterNames,
     Fresh,
     PerOp,
@@ -57,6 +58,7 @@ def run(
     rounds: Rounds = None,
     quick: Quick = False,
     per_op: PerOp = False,
+    energy: Energy = False,
     verify_on_device: VerifyOnDevice = None,
     accuracy_on_device: AccuracyOnDevice = False,
     allow_fallback: AllowFallback = False,
@@ -80,6 +82,7 @@ def run(
         cell_time=cell_time,
         allow_fallback=allow_fallback,
         per_op=per_op,
+        energy=energy,
         verify_on_device=verify_on_device,
         accuracy_on_device=accuracy_on_device,
         fresh=fresh,
@@ -126,6 +129,7 @@ def profile(
     rounds: Rounds = None,
     quick: Quick = False,
     per_op: PerOp = False,
+    energy: Energy = False,
     verify_on_device: VerifyOnDevice = None,
     accuracy_on_device: AccuracyOnDevice = False,
     allow_fallback: AllowFallback = False,
@@ -145,6 +149,7 @@ def profile(
         cell_time=cell_time,
         allow_fallback=allow_fallback,
         per_op=per_op,
+        energy=energy,
         verify_on_device=verify_on_device,
         accuracy_on_device=accuracy_on_device,
         fresh=fresh,
@@ -187,8 +192,8 @@ def tell(result: RunResult | FleetResult, as_json: bool, strict: bool = False) -
     from edgeprof.cli import fleet_lines, on_device_lines, tables
 
     if isinstance(result, FleetResult):
-        fleet_lines.tell_fleet(result.outcome, as_json)
-        return _fleet_code(result.outcome.answer, strict)
+        fleet_lines.tell_fleet(result, as_json)
+        return _fleet_code(result.answer, strict)
     ranking, files = result.ranking, result.outcome.files
     if as_json:
         console.print_record(ranking)

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 def device_words(ctx: typer.Context, incomplete: str) -> list[str]:
     """For completion on the command line: the suite's devices, and the words for several of them."""
-    from edgeprof.suite import ALL_DEVICES, TAG, Suite
+    from edgeprof.api import ALL_DEVICES, TAG, Suite
 
     try:
-        suite = Suite.find(ctx.find_root().params.get("suite"))
-        names = suite.names("devices")
-        tags = {tag for name in names for tag in suite.device(name).tags} if incomplete.startswith(TAG) else set()
+        suite = Suite(ctx.find_root().params.get("suite"))
+        names = suite.device_names()
+        tags = {tag for one in suite.devices() for tag in one.tags} if incomplete.startswith(TAG) else set()
     except (EdgeprofError, OSError):
         return []
     words = [*names, ALL_DEVICES, TAG, *sorted(TAG + tag for tag in tags)]
@@ -29,11 +29,10 @@ def device_words(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def model_words(ctx: typer.Context, incomplete: str) -> list[str]:
     """For completion on the command line: the models of the suite's recipes. (All of timm's would take seconds.)"""
-    from edgeprof.suite import Suite
+    from edgeprof.api import Suite
 
     try:
-        suite = Suite.find(ctx.find_root().params.get("suite"))
-        models = {model for name in suite.names("training") for model in suite.training(name).models}
+        models = Suite(ctx.find_root().params.get("suite")).models()
     except (EdgeprofError, OSError):
         return []
     return sorted(model for model in models if model.startswith(incomplete))
@@ -80,6 +79,12 @@ AllowFallback = Annotated[
 ]
 PerOp = Annotated[
     bool, typer.Option("--per-op", help="Then, in a pass of its own, the time by operator of each candidate.")
+]
+Energy = Annotated[
+    bool,
+    typer.Option(
+        "--energy", help="Then, in a pass of its own, the energy of an inference, where the device has a power sensor."
+    ),
 ]
 VerifyOnDevice = Annotated[
     int | None,
@@ -160,6 +165,7 @@ def measuring(
     cell_time: str | None = None,
     allow_fallback: bool = False,
     per_op: bool = False,
+    energy: bool = False,
     verify_on_device: int | None = None,
     accuracy_on_device: bool = False,
     fresh: bool = False,
@@ -184,6 +190,7 @@ def measuring(
         "cell_s": limit,
         "allow_fallback": allow_fallback,
         "per_op": per_op,
+        "energy": energy,
         "test_images": "all" if accuracy_on_device else verify_on_device,
         "fresh": fresh,
         "wait_s": seconds(wait, "--wait"),

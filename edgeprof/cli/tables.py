@@ -15,7 +15,7 @@ from edgeprof.cli import console
 from edgeprof.records import ADVICE, Artifact, Candidate, Cluster, Failure, Ranking, Rejected, Run, Trained
 
 if TYPE_CHECKING:
-    from edgeprof.pipeline import Estimate
+    from edgeprof.api.types import Estimate
 
 WIDEST = 10_000
 """Characters in which every table fits whole."""
@@ -190,6 +190,8 @@ def _ranking(result: Ranking, columns: set[str]) -> Table:
     if "sizes" in columns:
         shown["first ms"] = lambda one: milliseconds(one.first_ms)
         shown["MB"] = lambda one: megabytes(one.size_bytes)
+    if any(one.energy_mj is not None for one in result.candidates):
+        shown["mJ"] = lambda one: milliseconds(one.energy_mj)
     shown[""] = lambda one: _mark(one, "reason" in columns)
     words = ("model", "init", "exporter", "")
     right = [name for name in shown if name not in words]
@@ -222,6 +224,8 @@ def tell_ranking(result: Ranking) -> None:
         out = console.out()
         out.print(ranking(result, out.width))
         print("rank (low-high): places it may hold, 95% for all at once. thr: threads.")
+        if any(one.energy_mj is not None for one in result.candidates):
+            print("mJ: energy of an inference, all that the device's power sensor counts.")
         print("front: nothing is both faster and more accurate. untrusted: may belong anywhere, so listed last.")
     else:
         console.say(f"nothing was measured in run {result.run}")

@@ -14,7 +14,7 @@ from edgeprof.errors import EXIT_EXPORT, EXIT_OK
 
 if TYPE_CHECKING:
     from edgeprof.api.asking import Means
-    from edgeprof.pipeline import Estimate
+    from edgeprof.api.types import Estimate
 
 PANEL = "Make without a device"
 
