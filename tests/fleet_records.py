@@ -8,7 +8,9 @@ import msgspec
 import numpy as np
 from report_records import FACTS, study
 
+from edgeprof.rank.proxies import between, device_swaps, in_short
 from edgeprof.records import Candidate, Fleet, Ranking
+from edgeprof.report.odds import Curve, Curves
 from edgeprof.report.samples import Spread
 
 EXPORTERS = [
@@ -52,7 +54,28 @@ def fleet(devices: int = 10, models: int = 9, seed: int = 0) -> tuple[Fleet, lis
             )
         )
         spreads.append({one.job: _spread(one, rng) for one in rows})
-    return Fleet(rankings=tuple(rankings), failures=()), spreads
+    rankings = [msgspec.structs.replace(one, proxies=in_short(one)) for one in rankings]
+    both = {"between": between(rankings), "swaps": device_swaps(rankings)}
+    return Fleet(rankings=tuple(rankings), failures=(), **both), spreads
+
+
+def curves_of(fleet: Fleet, seed: int = 0, points: int = 24) -> list[dict[str, Curves]]:
+    """What the page computes probabilities from, of about as many points as measuring gives."""
+    rng = np.random.default_rng(seed)
+    below = tuple(round(float(one), 4) for one in np.linspace(0.0001, 0.9999, points))
+
+    def curve(typical: float) -> Curve:
+        spread = np.sort(rng.normal(0, 0.005, points))
+        return Curve(ms=tuple(float(f"{typical * np.exp(one):.7g}") for one in spread), below=below)
+
+    return [
+        {
+            one.job: (curve(one.median_ms), curve(one.p90_ms), curve(one.p90_ms * 1.2))
+            for one in ranking.candidates
+            if one.trusted
+        }
+        for ranking in fleet.rankings
+    ]
 
 
 def _candidate(
@@ -80,6 +103,8 @@ def _candidate(
         format=format_,
         precision=precision,
         size_bytes=int(size),
+        macs=int(2e7 * (1 + MODELS.index(model)) ** 1.2),
+        params=int(1e6 * (1 + MODELS.index(model))),
         artifact_sha=f"{model}-{init}-{exporter}",
         job=f"{at:04x}{device:04x}" * 4,
         test_images=450,

@@ -149,8 +149,8 @@ class ReadingMethods(Based):
         return Reported(tuple(one.run for one in runs), files, tuple(drawn))
 
     def recompute(self, run: str | None = None) -> tuple[Replayed, ...]:
-        """Each file of a run's written report beside the same file made anew from the raw samples: `identical`, else
-        `difference`.
+        """Each file of a run's written report, and of every report of several devices that it stands in, beside the
+        same file made anew from the raw samples: `identical`, else `difference`.
 
         Args:
             run: its name; None: the newest.
@@ -159,10 +159,10 @@ class ReadingMethods(Based):
             UsageError: there is no such run.
             RecordError: a file of the report is missing.
         """
-        from edgeprof.pipeline import read
+        from edgeprof.pipeline import side_by_side
 
         with self._place.reading() as store:
-            return tuple(read.recompute(store, self._found(store, None, run)))
+            return tuple(side_by_side.recompute(store, self._found(store, None, run)))
 
     def _reported(self, store: Store, devices: Sequence[str] | None) -> list[str] | None:
         """By name; None: any. `all` are those that have a run; other words for several are resolved by the suite."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgeprof.cli import console, tables
 from edgeprof.cli.compare_runs import plain
-from edgeprof.records.proxies import DeviceProxies, Proxies, ProxyKind, ProxySwap, RankAgreement
+from edgeprof.records.proxies import DeviceProxies, DeviceSwap, Proxies, ProxyKind, ProxySwap, RankAgreement
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -40,6 +40,10 @@ def tell_proxies(found: Proxies) -> None:
             hint = "edgeprof run --device localhost"
             console.say(f"no run on this host has the files of {device.device}, so no column for it: {hint}")
     _between("device", found.between)
+    if found.swaps:
+        print("pairs that two devices put surely the other way round")
+        for one in found.swaps:
+            _say(f"  {device_swap(one)}", out.width)
     _say(
         "1: the same order, -1: the reverse (Kendall's tau-b), with the 95% interval over the models, each of which"
         " counts once. Few models leave it wide.",
@@ -101,6 +105,16 @@ def swap(one: ProxySwap) -> str:
         f"{one.slower} takes {one.factor:.2f} times as long as {one.faster} with {fewer}"
         f" ({tables.milliseconds(one.slower_ms.value)} against {tables.milliseconds(one.faster_ms.value)} ms,"
         f" {one.exporter}, {tables.threads(one.threads)}{settings})"
+    )
+
+
+def device_swap(one: DeviceSwap) -> str:
+    """A pair on two devices in a sentence."""
+    settings = "" if one.settings == 1 else f"; so in {one.settings} settings"
+    return (
+        f"{one.slower} takes {one.first_factor:.2f} times as long as {one.faster} on {one.first}; on {one.second}"
+        f" {one.faster} takes {one.second_factor:.2f} times as long as {one.slower}"
+        f" ({one.exporter}, {tables.threads(one.threads)}{settings})"
     )
 
 

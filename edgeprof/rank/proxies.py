@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from edgeprof.records import Candidate, Interval, Ranking
-from edgeprof.records.proxies import DeviceProxies, Proxies, ProxyKind, ProxySwap, RankAgreement
+from edgeprof.records.proxies import DeviceProxies, DeviceSwap, Proxies, ProxyKind, ProxySwap, RankAgreement
 from edgeprof.stats.orders import MIN_THINGS, agreement
 
 SWAPS = 10
@@ -46,13 +46,19 @@ def proxies(rankings: Sequence[Ranking], hosts: Mapping[str, Ranking] | None = N
         hosts: device -> a ranking of the host with the same files.
     """
     hosts = hosts or {}
-    between = [
-        found
+    return Proxies(
+        devices=tuple(of_device(ranking, hosts.get(ranking.device)) for ranking in rankings),
+        between=between(rankings),
+        swaps=device_swaps(rankings),
+    )
+
+
+def between(rankings: Sequence[Ranking]) -> tuple[RankAgreement, ...]:
+    """How far each pair of devices puts the models in the same order."""
+    return tuple(
+        msgspec.structs.replace(found, devices=(one.device, other.device))
         for one, other in itertools.combinations(rankings, 2)
         for found in _across("device", one, other, one.device, other.device)
-    ]
-    return Proxies(
-        devices=tuple(of_device(ranking, hosts.get(ranking.device)) for ranking in rankings), between=tuple(between)
     )
 
 
@@ -216,6 +222,57 @@ def _swap(
         faster_ms=fast,
         factor=slow.value / fast.value,
     )
+
+
+def device_swaps(rankings: Sequence[Ranking]) -> tuple[DeviceSwap, ...]:
+    """Pairs of models that two devices run surely the other way round, trusted ones alone; surely as in `swaps`."""
+    spans = [_spans(ranking) for ranking in rankings]
+    found: dict[tuple[str, ...], list[DeviceSwap]] = {}
+    for (one, here), (other, there) in itertools.combinations(zip(rankings, spans, strict=True), 2):
+        for group in sorted(here.keys() & there.keys()):
+            for slower, faster in itertools.permutations(sorted(here[group].keys() & there[group].keys()), 2):
+                first = _factor(here[group][slower], here[group][faster])
+                second = _factor(there[group][faster], there[group][slower])
+                if first is None or second is None or slower[0] == faster[0]:
+                    continue
+                swap = DeviceSwap(
+                    first=one.device,
+                    second=other.device,
+                    slower=slower[0],
+                    faster=faster[0],
+                    exporter=group.exporter,
+                    threads=group.threads,
+                    settings=1,
+                    first_factor=first,
+                    second_factor=second,
+                )
+                found.setdefault((one.device, other.device, slower[0], faster[0]), []).append(swap)
+    best = []
+    for same in found.values():
+        largest = max(same, key=_size)
+        settings = len({(one.exporter, one.threads) for one in same})
+        best.append(msgspec.structs.replace(largest, settings=settings))
+    best.sort(key=lambda swap: (-_size(swap), swap.first, swap.second, swap.slower, swap.faster))
+    return tuple(best[:SWAPS])
+
+
+def _size(swap: DeviceSwap) -> float:
+    return swap.first_factor * swap.second_factor
+
+
+def _spans(ranking: Ranking) -> dict[Group, dict[tuple[str, str], Interval]]:
+    """By group, then by model and file, the interval of the median; of what is trusted and has one."""
+    return {
+        group: {(one.model, one.artifact_sha): span for one in some if (span := _span([one])) is not None}
+        for group, some in _groups(one for one in ranking.candidates if one.trusted).items()
+    }
+
+
+def _factor(slow: Interval, fast: Interval) -> float | None:
+    """How many times as slow the first is; None where it is not surely slower."""
+    assert slow.low is not None
+    assert fast.high is not None
+    return slow.value / fast.value if slow.low > fast.high else None
 
 
 def _span(some: Sequence[Candidate]) -> Interval | None:

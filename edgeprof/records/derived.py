@@ -6,7 +6,7 @@ from edgeprof.records.base import Record
 from edgeprof.records.effect import Effect
 from edgeprof.records.measured import Cell, DeviceFacts, Failure, Interval, Method, Operators, Ran
 from edgeprof.records.power import Energy
-from edgeprof.records.proxies import DeviceProxies
+from edgeprof.records.proxies import DeviceProxies, DeviceSwap, RankAgreement
 from edgeprof.records.verified import OnDevice
 
 
@@ -141,6 +141,10 @@ class Fleet(Record):
     """One for each device that was measured, in the order asked for; with the failures of its candidates."""
     failures: tuple[Failure, ...]
     """Of whole devices: not reached, or lost before their ranking."""
+    between: tuple[RankAgreement, ...] = ()
+    """How far each pair of devices puts the models in the same order, as in `Proxies.between`."""
+    swaps: tuple[DeviceSwap, ...] = ()
+    """As in `Proxies.swaps`."""
 
 
 class PairSide(Record):

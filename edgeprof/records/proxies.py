@@ -26,6 +26,8 @@ class RankAgreement(Record):
     """With its 95% interval over the models."""
     why: str | None = None
     """Why there is none."""
+    devices: tuple[str, str] | None = None
+    """Whose latencies they are, between devices."""
 
 
 class ProxySwap(Record):
@@ -46,6 +48,26 @@ class ProxySwap(Record):
     """Their 95% intervals do not touch."""
     factor: float
     """How many times as slow it is."""
+
+
+class DeviceSwap(Record):
+    """Two models that one device runs surely the other way round than another: the same files, in as many threads."""
+
+    first: str
+    second: str
+    """The devices."""
+    slower: str
+    """The model that is the slower one on the first device, and the faster one on the second."""
+    faster: str
+    exporter: str
+    threads: int
+    """Where it is most so."""
+    settings: int
+    """In how many settings (exporter and threads) it is so."""
+    first_factor: float
+    """How many times as slow `slower` is on the first device."""
+    second_factor: float
+    """How many times as slow `faster` is on the second."""
 
 
 class DeviceProxies(Record):
@@ -69,3 +91,5 @@ class Proxies(Record):
     devices: tuple[DeviceProxies, ...]
     between: tuple[RankAgreement, ...]
     """Of each pair of devices, over the same files in the same number of threads."""
+    swaps: tuple[DeviceSwap, ...] = ()
+    """What two devices put the other way round, the largest factors first; of each pair of devices and models one."""

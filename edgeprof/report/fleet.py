@@ -9,7 +9,7 @@ import msgspec
 
 from edgeprof import __version__
 from edgeprof.records import ADVICE, Candidate, Failure, Fleet, Ranking, Record
-from edgeprof.report import budget, findings, words
+from edgeprof.report import budget, findings, fleet_proxies, words
 from edgeprof.report.drawing import to_svg
 from edgeprof.report.odds import Curves
 from edgeprof.report.page import FORMAT_NAMES, facts, render_page, row_ids, started
@@ -89,6 +89,7 @@ def fleet_page(fleet: Fleet, spreads: Sequence[Spreads], known: Sequence[Mapping
         panels=_panels(rankings, names, ids),
         domain=_domain(candidates, names),
         facts=_facts(rankings),
+        **fleet_proxies.context(fleet),
         methods=_methods(rankings),
         failures=_failures(fleet),
         beside=None,

@@ -19,6 +19,7 @@ from edgeprof.report import (
     budget,
     effect,
     findings,
+    fleet_proxies,
     odds,
     on_device,
     proxies,
@@ -86,7 +87,7 @@ def _environment() -> jinja2.Environment:
     )
     for filter_ in (words.number, words.ms, words.percent, words.megabytes, words.place, words.drop, effect.points):
         environment.filters[filter_.__name__] = filter_
-    environment.filters |= {"tau": proxies.tau, "tau_span": proxies.tau_span}
+    environment.filters |= {"tau": proxies.tau, "tau_span": proxies.tau_span, "signed": fleet_proxies.signed}
     environment.globals |= {"span": words.span, "percent_span": words.percent_span, "plural": words.plural}
     environment.globals |= {"points_span": effect.points_span, "drop_span": words.drop_span}
     environment.globals |= {"limit_fields": budget.LIMITS}

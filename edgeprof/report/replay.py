@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
 from edgeprof.errors import RecordError
-from edgeprof.records import Measurement, Ranking, Record
+from edgeprof.records import Fleet, Measurement, Ranking, Record
 from edgeprof.report import parquet
+from edgeprof.report.fleet import Spreads
+from edgeprof.report.odds import Curves
 from edgeprof.report.words import clean
-from edgeprof.report.write import FILES, PARQUET, render
+from edgeprof.report.write import FILES, PARQUET, render, render_fleet
 
 AROUND = 40
 """Characters shown on either side of the first difference in a long line."""
@@ -32,16 +37,50 @@ def replay(ranking: Ranking, measurements: Sequence[Measurement], folder: Path) 
         RecordError: a file of the report is missing or cannot be read.
         MissingPackageError: there is a Parquet file, and no pyarrow to read it.
     """
-    written = {kind: _read(folder / name, ranking.run) for kind, name in FILES.items()}
+    return _compared(folder, f"--run {ranking.run}", render(ranking, measurements), [ranking])
+
+
+def replay_fleet(
+    fleet: Fleet, spreads: Sequence[Spreads], known: Sequence[Mapping[str, Curves]], folder: Path
+) -> list[Replayed]:
+    """The same of the report of several devices, see `render_fleet`."""
+    devices = " ".join(f"--device {shlex.quote(one.device)}" for one in fleet.rankings)
+    return _compared(folder, devices, render_fleet(fleet, spreads, known), fleet.rankings)
+
+
+def runs_of(folder: Path) -> tuple[str, ...]:
+    """The runs that a report of several devices says that it is of; () where it cannot be read."""
+    try:
+        found = msgspec.json.decode((folder / FILES["json"]).read_bytes(), type=_Named)
+    except (OSError, msgspec.MsgspecError, UnicodeError):
+        return ()
+    return tuple(one.run for one in found.rankings)
+
+
+class _Run(msgspec.Struct):
+    run: str
+
+
+class _Named(msgspec.Struct):
+    """Of a written report only this, so that it is found out by comparing where the rest is not as it should be."""
+
+    rankings: list[_Run]
+
+
+def _compared(folder: Path, asked: str, rendered: Mapping[str, bytes], rankings: Sequence[Ranking]) -> list[Replayed]:
+    """
+    Args:
+        asked: what makes `edgeprof report` write it.
+    """
+    written = {kind: _read(folder / name, asked) for kind, name in FILES.items()}
     table = folder / PARQUET
     # It is there only if pyarrow was installed when the report was written.
     if table.exists():
-        written["parquet"] = _read(table, ranking.run)
-    rendered = render(ranking, measurements)
+        written["parquet"] = _read(table, asked)
     found = []
     for kind, old in written.items():
         if kind == "parquet":
-            said = parquet.difference(old, rendered.get(kind) or parquet.to_parquet([ranking]))
+            said = parquet.difference(old, rendered.get(kind) or parquet.to_parquet(rankings))
         else:
             said = first_difference(old, rendered[kind])
         name = PARQUET if kind == "parquet" else FILES[kind]
@@ -73,12 +112,12 @@ def _around(text: str, begin: int, at: int) -> str:
     return ("…" if first > begin else "") + repr(piece) + ("…" if last < end else "")
 
 
-def _read(path: Path, run: str) -> bytes:
+def _read(path: Path, asked: str) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
         raise RecordError(
-            "this file of the report is missing", where=str(path), hint=f"write it: edgeprof report --run {run}"
+            "this file of the report is missing", where=str(path), hint=f"write it: edgeprof report {asked}"
         ) from error
     except OSError as error:
         raise RecordError(f"the report cannot be read: {error.strerror or error}", where=str(path)) from error

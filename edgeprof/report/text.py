@@ -7,7 +7,7 @@ import re
 from edgeprof.records import ADVICE, Candidate, Effect, Fleet, Ranking
 from edgeprof.report import effect as effects
 from edgeprof.report import energy as energies
-from edgeprof.report import precision
+from edgeprof.report import fleet_proxies, precision
 from edgeprof.report.findings import BY, headline
 from edgeprof.report.fleet import lines
 from edgeprof.report.on_device import there
@@ -96,11 +96,34 @@ def fleet_summary(fleet: Fleet) -> str:
             "Median ms on each device with its 95% interval; in square brackets the places that it may hold there. *!*:"
             " not trusted.",
         ]
+    proxies = _fleet_proxies(fleet)
+    parts += ["## What proxies hide", *proxies] if proxies else []
     failures = [*fleet.failures, *(one for ranking in rankings for one in ranking.failures)]
     if failures:
         said = [f"- {escape(failure_name(one))} ({one.stage}): {escape(one.error)}" for one in dict.fromkeys(failures)]
         parts += ["## Failed", "\n".join(said)]
     return "\n\n".join(parts) + "\n"
+
+
+def _fleet_proxies(fleet: Fleet) -> list[str]:
+    """Whether one device tells the order on another; empty where nothing does tell that."""
+    pairs = fleet_proxies.pairs(fleet)
+    parts = []
+    if pairs:
+        rows = ["| Device | Other device | Correlation | Settings | Models |", "|---|---|---:|---:|---:|"]
+        for one in pairs:
+            its = one.found
+            middle, low, high = (fleet_proxies.signed(value) for value in (its.middle, its.low, its.high))
+            cells = [escape(one.first), escape(one.second), f"{middle} ({low} to {high})"]
+            rows.append("| " + " | ".join([*cells, str(its.settings), str(its.models)]) + " |")
+        parts += [
+            "\n".join(rows),
+            "Kendall's rank correlation of the models' latencies: 1 is the same order, -1 the reverse; the middle one"
+            " over all exporters and numbers of threads, in brackets the lowest and the highest.",
+        ]
+    if fleet.swaps:
+        parts.append("\n".join(f"- {escape(fleet_proxies.swap(one))}" for one in fleet.swaps))
+    return parts
 
 
 def _there(one: Candidate | None) -> str:

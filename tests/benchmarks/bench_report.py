@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page
 
 sys.path.append(str(Path(__file__).parent.parent / "report"))
 from browsing import chromium
-from fleet_records import fleet
+from fleet_records import curves_of, fleet
 from report_records import MODELS, study
 
 from edgeprof.report import write_fleet, write_reports
@@ -98,7 +98,8 @@ def told(title: str, seconds: list[float], files: dict[str, Path], capsys: pytes
 def test_a_fleet_of_ten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rankings, spreads = fleet()
     candidates = sum(len(one.candidates) for one in rankings.rankings)
-    seconds, files = made(lambda: write_fleet(rankings, spreads, tmp_path))
+    known = curves_of(rankings)
+    seconds, files = made(lambda: write_fleet(rankings, spreads, tmp_path, known))
     told(f"{candidates} candidates side by side", seconds, files, capsys)
 
 

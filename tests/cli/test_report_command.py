@@ -52,6 +52,31 @@ def test_all_devices_are_written_side_by_side(work: Path) -> None:
     ]
 
 
+def test_the_report_of_several_devices_is_recomputed_byte_for_byte_with_any_run_in_it(work: Path) -> None:
+    edgeprof("--work", str(work), "report", "--device", "all", cwd=work)
+    folder = work / "reports" / "devices" / f"{OTHER}-2-devices"
+    for run in (OTHER, "20260102-030405-7f3a"):
+        edgeprof("--work", str(work), "report", "--run", run, cwd=work)
+        told = json.loads(edgeprof("--work", str(work), "show", run, "--recompute", "--json", cwd=work).stdout)
+        assert told["identical"] is True
+        assert sum(Path(one["file"]).parent == folder for one in told["files"]) == 5
+    page = folder / "report.html"
+    page.write_text(page.read_text(encoding="utf-8").replace("Side by side", "Side by Side"), encoding="utf-8")
+    changed = edgeprof("--work", str(work), "show", OTHER, "--recompute", cwd=work, code=6)
+    assert changed.stdout.count("differs at") == 1
+    assert 'written \'<h2 id="beside">Side by Side' in changed.stdout.replace("…", "").replace("  ", "")
+    assert "edgeprof report --device A --device B" in changed.stderr
+    table = folder / "ranking.json"
+    table.write_text(table.read_text(encoding="utf-8").replace("20260102-030405-7f3a", "gone"), encoding="utf-8")
+    gone = edgeprof("--work", str(work), "show", OTHER, "--recompute", cwd=work, code=6)
+    assert "the run gone, which the store has not" in gone.stdout
+    table.write_text("{", encoding="utf-8")
+    assert "its runs: it names none" in edgeprof("--work", str(work), "show", OTHER, "--recompute", cwd=work, code=6).stdout
+    page.unlink()
+    edgeprof("--work", str(work), "report", "--device", "all", cwd=work)
+    edgeprof("--work", str(work), "show", OTHER, "--recompute", cwd=work)
+
+
 def test_plots_are_written_where_they_are_asked_for(work: Path, tmp_path: Path) -> None:
     figures = tmp_path / "figures"
     asked = ("--plots", str(figures), "--plot-format", "png")

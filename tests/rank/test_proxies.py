@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import rank_records
 
-from edgeprof.rank.proxies import in_short, of_device, proxies
+from edgeprof.rank.proxies import device_swaps, in_short, of_device, proxies
 from edgeprof.records import Candidate, Ranking
 from edgeprof.records.proxies import RankAgreement
 
@@ -174,3 +174,33 @@ def test_a_pair_is_told_once_with_the_number_of_settings() -> None:
 def test_all_alike_is_said_so() -> None:
     alike = [msgspec.structs.replace(each, size_bytes=7) for each in line()]
     assert the(of_device(ranking(*alike)).agreements, "size").why == "all are alike"
+
+
+def test_two_devices_that_turn_a_pair_round_are_told_the_largest_first() -> None:
+    """Surely: no interval touches on either device; of several settings the clearest."""
+    here = ranking(*line("12345"), *line("12345", exporter="tflite"), device="pi")
+    there = ranking(*line("15342"), *line("31245", exporter="tflite"), device="jetson")
+    found = device_swaps([here, there])
+    assert (found[0].slower, found[0].faster, found[0].exporter) == ("e", "b", "onnx-fp32")
+    assert found[0].first_factor == pytest.approx(5 / 2)
+    assert found[0].second_factor == pytest.approx(5 / 2)
+    pairs = {(one.slower, one.faster) for one in found}
+    assert pairs == {("e", "b"), ("c", "b"), ("d", "b"), ("e", "c"), ("e", "d"), ("b", "a"), ("c", "a")}
+    assert all((one.first, one.second) == ("pi", "jetson") for one in found)
+    again = proxies([here, there])
+    assert again.swaps == found
+    assert {one.devices for one in again.between} == {("pi", "jetson")}
+
+
+def test_what_touches_is_not_trusted_or_another_file_is_no_swap_between_devices() -> None:
+    here = ranking(*line("12345"), device="pi")
+    near = [
+        msgspec.structs.replace(each, median_low_ms=0.1 * each.median_ms, median_high_ms=9 * each.median_ms)
+        for each in line("54321")
+    ]
+    doubted = [msgspec.structs.replace(each, trusted=False) for each in line("54321")]
+    others = [msgspec.structs.replace(each, artifact_sha=f"other-{each.model}") for each in line("54321")]
+    unknown = [msgspec.structs.replace(each, median_low_ms=None) for each in line("54321")]
+    for rows in (near, doubted, others, unknown, line("12345")):
+        assert device_swaps([here, ranking(*rows, device="jetson")]) == ()
+    assert device_swaps([]) == ()

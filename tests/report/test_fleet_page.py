@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 
 import msgspec
 import pytest
@@ -17,8 +18,9 @@ from test_budget_slider import ask, expected
 from test_page import HOSTILE, Page
 
 from edgeprof.rank import choose, choose_for_all
+from edgeprof.rank.proxies import between, device_swaps
 from edgeprof.records import Fleet, Limits, from_json
-from edgeprof.report import write_fleet
+from edgeprof.report import fleet_proxies, write_fleet
 from edgeprof.report.fleet import fleet_page, lines
 from edgeprof.report.page import row_ids
 from edgeprof.report.words import Names
@@ -130,6 +132,46 @@ def test_the_budget_chooses_on_each_device_and_one_file_for_all(visit: Open, fil
         chosen_somewhere.add(said)
     assert len(chosen_somewhere) > 3
     assert page.locator("#answer tbody tr").count() == 3
+
+
+def test_the_page_tells_how_far_devices_agree_and_which_models_they_swap(visit: Open, tmp_path: Path) -> None:
+    found, spreads = fleet(3, 5)
+    turned = msgspec.structs.replace(
+        found.rankings[2],
+        device="odd",
+        candidates=tuple(
+            msgspec.structs.replace(
+                one, median_ms=9 / one.median_ms, median_low_ms=8.9 / one.median_ms, median_high_ms=9.1 / one.median_ms
+            )
+            for one in found.rankings[2].candidates
+        ),
+    )
+    rankings = (*found.rankings[:2], turned)
+    odd = Fleet(rankings=rankings, failures=(), between=between(rankings), swaps=device_swaps(rankings))
+    files = write_fleet(odd, spreads, tmp_path)
+    page = visit(files["html"])
+    cells = "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"
+    rows = page.locator("#device-pairs tbody tr").evaluate_all(cells)
+    assert [row[:2] for row in rows] == [["board-0", "board-1"], ["board-0", "odd"], ["board-1", "odd"]]
+    for row, pair in zip(rows, fleet_proxies.pairs(odd), strict=True):
+        taus = [one.tau.value for one in odd.between if one.devices == (pair.first, pair.second) and one.tau]
+        assert (pair.found.middle, pair.found.low, pair.found.high) == (median(taus), min(taus), max(taus))
+        assert row[2].startswith(fleet_proxies.signed(pair.found.middle))
+    assert rows[2][2].count("\u2212") == 3, "the turned device puts them the other way round"
+    section = page.locator("section[aria-labelledby=proxies]")
+    assert section.locator("li").all_text_contents() == [fleet_proxies.swap(one) for one in odd.swaps]
+    section.locator("summary").click()
+    assert page.locator("#each-pair tbody tr").count() == len([one for one in odd.between if one.tau])
+    assert page.locator("#device-proxies tbody tr").count() == 3
+    text = files["markdown"].read_text(encoding="utf-8")
+    assert "## What proxies hide" in text
+    assert text.count("| board-0 | odd |") == 1
+    assert from_json(files["json"].read_bytes(), Fleet) == odd
+
+
+def test_devices_that_share_too_little_have_no_proxies(visit: Open, tmp_path: Path) -> None:
+    page = visit(write_fleet(*fleet(2, 1), tmp_path)["html"])
+    assert page.locator("section[aria-labelledby=proxies]").count() == 0
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (400, "light"), (400, "dark")])
