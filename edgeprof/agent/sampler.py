@@ -37,7 +37,7 @@ def run() -> None:
                 at_ns.append((before + time.monotonic_ns()) // 2)
                 values.append(value)
             due = max(due + sensor.poll_s, time.monotonic())
-            if select.select([0], [], [], due - time.monotonic())[0]:
+            if select.select([0], [], [], max(0.0, due - time.monotonic()))[0]:
                 break
         if os.read(0, 1) != b"-":
             return
@@ -65,7 +65,6 @@ class Sampler:
             [sys.executable, program, "sampler"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
         )
         self.about = self._hear()
         """The fields of the host's record that tell of the sensor."""

@@ -157,7 +157,14 @@ def _heat(facts: DeviceFacts, now: Now | None) -> str:
 
 def _supply(facts: DeviceFacts, now: Now | None) -> str:
     rails = f"power can be read of {', '.join(facts.rails)}" if facts.rails else None
-    return _joined([None if now is None else _flags(now.reading), rails], "; ")
+    return _joined([None if now is None else _flags(now.reading), rails, _sensor(facts)], "; ")
+
+
+def _sensor(facts: DeviceFacts) -> str | None:
+    """What energy is measured by, or why it cannot be."""
+    if facts.power is not None:
+        return f"energy is measured by {facts.power.name} ({facts.power.covers})"
+    return None if facts.power_missing is None else f"energy cannot be measured: {facts.power_missing}"
 
 
 def _flags(reading: Reading) -> str | None:

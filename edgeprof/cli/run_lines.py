@@ -31,6 +31,9 @@ def _lines(run: Run, ranking: Ranking) -> Iterator[tuple[int, str]]:
     yield 0, f"method: {_asked(run.method)}"
     doubtful = sum(not one.trusted for one in ranking.candidates)
     yield 0, f"{len(ranking.candidates)} candidates, {doubtful} not trusted; {len(ranking.failures)} failed"
+    sensor = next((one for one in ranking.energy if one.sensor is not None), None)
+    if sensor is not None:
+        yield 0, f"energy by {sensor.sensor}: {sensor.covers}"
     yield from ((0, line) for line in on_device_lines.lines(ranking, named=False))
     there = {one.job: one for one in ranking.on_device}
     several = len({(one.init, one.seed) for one in ranking.candidates}) > 1
@@ -45,6 +48,8 @@ def _lines(run: Run, ranking: Ranking) -> Iterator[tuple[int, str]]:
         yield 3, f"ran on {one.runs_on} in {one.precision_executed}{_nodes(one)}"
         if one.job in there and there[one.job].verdict != "same":
             yield 3, on_device_lines.of_candidate(there[one.job])
+        if run.energy:
+            yield 3, energy_line(one)
         yield from ((3, line) for line in _accuracy(one))
         yield 3, "trusted" if one.trusted else f"not trusted: {'; '.join(one.reasons) or 'no reason given'}"
     if ranking.effect is not None:
@@ -69,6 +74,19 @@ def _starting(one: Candidate) -> str:
     return (
         f"p90 {ms(one.p90_ms)} ms{at_most}{p99}; load {ms(one.load_ms)} ms, first inference {ms(one.first_ms)} ms"
         f"{times}{memory}, file {tables.megabytes(one.size_bytes)} MB"
+    )
+
+
+def energy_line(one: Candidate) -> str:
+    """The energy of an inference, or why there is none."""
+    number, spread = tables.milliseconds, tables.spread
+    if one.energy_mj is None or one.energy_above_idle_mj is None or one.power_w is None or one.idle_power_w is None:
+        return f"no energy: {one.energy_reason or 'not measured'}"
+    span = spread(one.energy_low_mj, one.energy_high_mj)
+    bounds = "no interval" if span == "-" else f"95% interval {span}"
+    return (
+        f"energy {number(one.energy_mj)} mJ an inference ({bounds}), {number(one.energy_above_idle_mj)} mJ of it above"
+        f" idle; power {one.power_w:.3g} W, idle {one.idle_power_w:.3g} W"
     )
 
 
