@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -180,19 +181,58 @@ def test_memory_swap_and_load_of_a_moment(tmp_path: Path) -> None:
     assert moment(root).swap_used_bytes is None
 
 
-def test_a_real_load_is_seen_on_this_machine() -> None:
-    """The process that burns is named, by its number."""
-    with subprocess.Popen([sys.executable, "-c", "print(flush=True)\nwhile True: pass"], stdout=-1) as burning:
+BURN = """
+import time
+for used_s in (0.05, 0.35):
+    while time.process_time() < used_s: pass
+    print(flush=True)
+while True: pass
+"""
+
+
+def test_a_real_load_is_seen_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that burns is named, by its number, with what it took by its own account.
+
+    Beside other work it gets little of a core at a time: it is watched until it has burnt 0.3 s, and others do not
+    crowd it out of the list. From what share on a program is named, and how many are, is the next test's.
+    """
+    monkeypatch.setattr(now, "BUSY", 0.001)
+    monkeypatch.setattr(now, "NAMED", 100_000)
+    with subprocess.Popen([sys.executable, "-c", BURN], stdout=-1) as burning:
+        assert burning.stdout is not None
+        reached, ticking = burning.stdout.readline, []
+
+        def clock() -> float:
+            ticking.append(time.monotonic())
+            return ticking[-1]
+
         try:
-            assert burning.stdout is not None
-            burning.stdout.readline()
-            found = msgspec.convert(now.now(), Now)
+            reached()
+            found = msgspec.convert(now.now(pause=lambda seconds: reached(), clock=clock), Now)
         finally:
             burning.kill()
-    assert burning.pid in {one.pid for one in found.busy}
+    elapsed_s = ticking[-1] - ticking[0]
+    took = {one.pid: one.cores * elapsed_s for one in found.busy}
+    assert took[burning.pid] >= 0.3 - 0.01 * elapsed_s - 3 * TICK_S
     assert found.busy_cores is not None
     assert found.busy_cores > 0
     assert found.memory_available_bytes
+
+
+def test_only_the_busiest_programs_are_named_and_none_that_hardly_runs(tmp_path: Path) -> None:
+    """Programs that took 0.01, 0.02, ... of a core: those from a tenth on, at most five, the busiest first."""
+    (tmp_path / "proc").mkdir()
+    for most, shares in ((8, []), (12, [0.12, 0.11, 0.1]), (20, [0.2, 0.19, 0.18, 0.17, 0.16])):
+        for hundredth in range(1, most + 1):
+            process(tmp_path, 100 + hundredth, "program", 5000)
+
+        def meanwhile(seconds: float, most: int = most) -> None:
+            for hundredth in range(1, most + 1):
+                process(tmp_path, 100 + hundredth, "program", 5000 + round(hundredth / 100 / TICK_S))
+
+        found = moment(tmp_path, meanwhile, elapsed_s=1.0)
+        assert [one.cores for one in found.busy] == shares
+        assert [one.pid for one in found.busy] == [100 + round(100 * share) for share in shares]
 
 
 def test_whether_sudo_may_set_what_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
