@@ -65,6 +65,15 @@ while True:
     os.pwrite(out, b"%05d\\n" % ((busy if runs else idle) + random.randint(-5, 5)), 0)
     time.sleep(0.006)
 """
+_COUNTER = """
+import os, sys, time
+path, watts, wraps = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
+out = os.open(path, os.O_WRONLY)
+begin = time.monotonic()
+while True:
+    os.pwrite(out, b"%012d\\n" % (int((time.monotonic() - begin) * watts * 1e6) % wraps), 0)
+    time.sleep(0.001)
+"""
 _ELSEWHERE = """
 
 _find = find
@@ -101,6 +110,20 @@ def simulated(folder: Path) -> Iterator[tuple[Path, Path]]:
     finally:
         meter.kill()
         meter.wait()
+
+
+@contextmanager
+def counting(folder: Path) -> Iterator[Path]:
+    """A processor that counts its energy, always at `BUSY_W`; the counter begins at 0 again five times a second."""
+    wraps = 1_000_000
+    name = "sys/class/powercap/intel-rapl:0"
+    write(folder, {f"{name}/name": "package-0\n", RAPL_FILE: f"{0:012}\n", f"{name}/max_energy_range_uj": f"{wraps}\n"})
+    counter = subprocess.Popen([sys.executable, "-c", _COUNTER, str(folder / RAPL_FILE), str(BUSY_W), str(wraps)])
+    try:
+        yield folder
+    finally:
+        counter.kill()
+        counter.wait()
 
 
 def agent_on(root: Path, agent: Callable[[], bytes]) -> Callable[[], bytes]:

@@ -17,10 +17,10 @@ from .worker import opened, pin
 WINDOWS = (("idle", True), ("busy", True), ("busy", False))
 """What is done in a window, and whether the sensor is read; in the reverse order in every second round."""
 UPDATES = 15
-"""A window holds so many measurements of the sensor, where it tells how often it measures."""
+"""Readings of the sensor that a window holds at least."""
 LONGEST_S = 20.0
 SETTLED = 2
-"""Measurements of the sensor that are waited for after a change, before a window begins."""
+"""Readings of the sensor that are waited for after a change, before a window begins."""
 
 
 def energy(spec: Dict[str, Any], phase: Callable[[str], None]) -> Dict[str, Any]:
@@ -41,9 +41,8 @@ def energy(spec: Dict[str, Any], phase: Callable[[str], None]) -> Dict[str, Any]
         if model.threads != int(spec["threads"]):
             raise RoundError("error", "the runtime took %d threads, asked were %s" % (model.threads, spec["threads"]))
         feeds, _ = arranged(model, given)
-        update_s = (sampler.about["update_ns"] or 0) / 1e9
-        window_s = min(LONGEST_S, max(float(spec["window_s"]), UPDATES * update_s))
-        settle_s = min(LONGEST_S, max(float(spec["settle_s"]), SETTLED * update_s))
+        window_s = long_enough(float(spec["window_s"]), UPDATES * sampler.period_s)
+        settle_s = long_enough(float(spec["settle_s"]), SETTLED * sampler.period_s)
         phase("warm-up")
         looped(model, feeds, settle_s)
         windows = []
@@ -54,6 +53,11 @@ def energy(spec: Dict[str, Any], phase: Callable[[str], None]) -> Dict[str, Any]
         sampler.close()
     found = dict(sampler.about, started_at=started_at, windows=windows, runs_on=model.runs_on)
     return dict(found, precision_executed=model.precision, threads_used=model.threads)
+
+
+def long_enough(asked_s: float, needed_s: float) -> float:
+    """What is asked for, or longer where the sensor needs it, within bounds."""
+    return min(LONGEST_S, max(asked_s, needed_s))
 
 
 def _window(

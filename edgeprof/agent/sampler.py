@@ -25,6 +25,7 @@ def run() -> None:
         _tell({"missing": why})
         return
     about = {"sensor": sensor.name, "covers": sensor.covers, "counts": sensor.counts, "wraps": sensor.wraps}
+    about["poll_s"] = sensor.poll_s
     _tell(dict(about, update_ns=None if sensor.update_s is None else round(sensor.update_s * 1e9)))
     while os.read(0, 1) == b"+":
         at_ns: List[int] = []
@@ -70,6 +71,8 @@ class Sampler:
         """The fields of the host's record that tell of the sensor."""
         if "missing" in self.about:
             raise RoundError("sensor", self.about["missing"])
+        self.period_s = max(float(self.about.pop("poll_s")), (self.about["update_ns"] or 0) / 1e9)
+        """From one reading that can differ to the next."""
 
     def begin(self) -> None:
         """Have it read from now on."""

@@ -128,8 +128,10 @@ def _failure(told: Failed, cell: Cell, device: Device, *, started: bool) -> Fail
     failure = failure_of(told, cell, device)
     what = "its energy was not measured to the end" if started else "no energy"
     # A sensor that is gone may be back another time.
-    transient = failure.transient or told.error_class == "sensor"
-    return msgspec.structs.replace(failure, error=f"{what}: {failure.error}", transient=transient)
+    gone = told.error_class == "sensor"
+    hint = f"edgeprof device probe {device.name} tells what sensor there is" if gone else failure.hint
+    transient = failure.transient or gone
+    return msgspec.structs.replace(failure, error=f"{what}: {failure.error}", transient=transient, hint=hint)
 
 
 def metered(store: Store, run: Run) -> dict[str, list[Metered]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,7 @@ import power_board
 import process_tools as processes
 import pytest
 import tiny_models
+from testbed.personas import write_persona
 
 from edgeprof.measure import cells, energies, energy, facts, measure
 from edgeprof.measure.metering import energy_key
@@ -178,6 +180,30 @@ def test_readings_that_turn_into_nonsense_end_a_round(bench: Bench) -> None:
     assert found.energy_mj.high is None
 
 
+@pytest.mark.slow
+def test_a_counter_that_wraps_within_a_window_tells_the_same_power(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(tiny_models.stand_in(tmp_path)))
+    monkeypatch.setattr("edgeprof.measure.metering.ROUNDS", 3)
+    (tmp_path / "marker").touch()
+    with power_board.counting(tmp_path / "rapl") as root:
+        monkeypatch.setattr(build, "agent_bytes", power_board.agent_on(root, REAL))
+        bench = Bench(tmp_path, root, tmp_path / "marker")
+        try:
+            run = bench.measured(4)
+            assert bench.energy(run) == []
+            assert any(low > high for one in bench.kept() for w in one.windows for low, high in pairwise(w.values))
+            (found,) = energies(bench.store, run)
+            assert found.power_w == pytest.approx(power_board.BUSY_W, rel=0.02)
+            assert found.idle_power_w == pytest.approx(power_board.BUSY_W, rel=0.02)
+            assert found.covers is not None
+            assert "processor package alone" in found.covers
+        finally:
+            bench.connection.close()
+            bench.store.close()
+
+
 def test_without_a_sensor_nothing_is_measured_and_it_says_what_was_looked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,6 +225,31 @@ def test_without_a_sensor_nothing_is_measured_and_it_says_what_was_looked_for(
         assert "no power sensor" in found.reason
         (unasked,) = energies(bench.store, msgspec.structs.replace(run, energy=False))
         assert unasked.reason == "energy was not asked for: run with --energy"
+    finally:
+        bench.connection.close()
+        bench.store.close()
+
+
+def test_a_pi_5_which_is_asked_by_a_program_has_windows_long_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten readings a second at most; what its chip tells is the same all the time here, so there is no number."""
+    monkeypatch.setenv("PYTHONPATH", str(tiny_models.stand_in(tmp_path)))
+    monkeypatch.setattr("edgeprof.measure.metering.ROUNDS", 1)
+    monkeypatch.setattr("edgeprof.measure.metering.WINDOW_S", 0.1)
+    monkeypatch.setattr("edgeprof.measure.metering.SETTLE_S", 0.01)
+    root = write_persona("pi-5", tmp_path / "pi")
+    monkeypatch.setattr(build, "agent_bytes", power_board.agent_on(root, REAL))
+    (tmp_path / "marker").touch()
+    bench = Bench(tmp_path, root, tmp_path / "marker")
+    try:
+        run = bench.measured(2)
+        assert bench.energy(run) == []
+        (one,) = bench.kept()
+        assert one.sensor == "power chip of a Raspberry Pi 5"
+        assert all(window.elapsed_ns >= 1.5e9 for window in one.windows)
+        (found,) = energies(bench.store, run)
+        assert found.reason == "the sensor told the same value whatever ran"
     finally:
         bench.connection.close()
         bench.store.close()
