@@ -26,6 +26,7 @@ def carry_out(call: Dict[str, Any], workdir: str, program: str) -> Dict[str, Any
         "sites": lambda: {"event": "sites", "sites": site.sites(workdir, call["shas"])},
         "unpack": lambda: {"event": "unpacked", "path": site.unpack(workdir, call["sha"], call["name"])},
         "look": lambda: session.look(workdir, call["name"]),
+        "drop": lambda: session.drop(workdir, call["name"]),
         "start": lambda: session.start(
             workdir,
             call["name"],

@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import select
-import shutil
 import sys
 import time
 import traceback
@@ -80,10 +79,7 @@ class Session:
             self._put_back()
             self.lease.leave(self.fence, os.getpid())
         if os.path.exists(self._path("end")):
-            # Out of the way first, so that a session that is started now finds none of it.
-            aside = os.path.join(os.path.dirname(self.place), ".%s.%d" % (os.path.basename(self.place), os.getpid()))
-            os.rename(self.place, aside)
-            shutil.rmtree(aside, ignore_errors=True)
+            spool.remove(self.place)
 
     def _begin(self) -> None:
         """Have the folder ready; `session.json`, the last, tells that it is."""

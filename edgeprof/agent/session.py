@@ -90,6 +90,25 @@ def stop(workdir: str, name: str) -> None:
     _await_end(spool.folder(workdir, name), asking=True)
 
 
+def drop(workdir: str, name: str) -> Dict[str, Any]:
+    """Remove what is left of a session that has ended, for a host that has read all of it; one that is alive stays.
+
+    Returns: the event that tells of it.
+
+    Raises:
+        Refused: it cannot be removed.
+    """
+    place = spool.folder(workdir, name)
+    try:
+        if os.path.isdir(place):
+            with locked(os.path.join(place, "starting"), 0.0) as ours:
+                if ours and spool.gone(place):
+                    spool.remove(place)
+    except OSError as error:
+        raise refused(error, "cannot remove %s" % place) from error
+    return look(workdir, name)
+
+
 def run(workdir: str, name: str) -> int:
     """Become the session's process in the background; 0 as soon as it takes calls, else the refusal is on stdout."""
     workdir, place = _absolute(workdir), spool.folder(workdir, name)

@@ -15,6 +15,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 from typing import Any, Dict
 
 from . import processes
@@ -76,6 +77,13 @@ def remove_until(place: str, number: int) -> None:
         if its <= number:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(os.path.join(place, name))
+
+
+def remove(place: str) -> None:
+    """The whole folder; out of the way first, so that a session that is started now finds none of it."""
+    aside = os.path.join(os.path.dirname(place), ".%s.%d" % (os.path.basename(place), os.getpid()))
+    os.rename(place, aside)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def gone(place: str) -> bool:

@@ -183,7 +183,7 @@ def test_an_old_number_starts_nothing(device: Device) -> None:
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".x", "a/b", "../x", "a b", "a\n", "x" * 81, "ä"])
 def test_a_name_that_could_be_a_path_is_refused(device: Device, name: str) -> None:
-    for act in (session.look, session.stop):
+    for act in (session.look, session.stop, session.drop):
         with pytest.raises(Refused, match="no session's name"):
             act(str(device.workdir), name)
 
@@ -322,6 +322,19 @@ def test_the_end_stops_a_round_at_once(device: Device) -> None:
     assert device.lease.holder() is None
     assert not device.place().exists()
     session.stop(str(device.workdir), "run-1")
+
+
+def test_only_a_session_that_has_ended_can_be_dropped(device: Device) -> None:
+    device.start()
+    pid = device.pid()
+    workdir = str(device.workdir)
+    assert session.drop(workdir, "run-1") == {"event": "session", "alive": True, "calls": 0}
+    assert device.pid() == pid
+    os.kill(pid, signal.SIGKILL)
+    await_gone(device)
+    assert not session.drop(workdir, "run-1")["alive"]
+    assert not device.place().exists()
+    assert not session.drop(workdir, "run-1")["alive"], "what is not there is no matter"
 
 
 def test_told_to_terminate_it_gives_the_lease_back(device: Device) -> None:

@@ -177,6 +177,12 @@ class Look(Record, tag_field="call", tag="look"):
     name: str
 
 
+class DropSession(Record, tag_field="call", tag="drop"):
+    """Remove what is left of a session that has ended: all of it was read."""
+
+    name: str
+
+
 class StartSession(Record, tag_field="call", tag="start"):
     """Start a session that survives its link, unless it is there."""
 
@@ -203,4 +209,4 @@ class Clean(Record, tag_field="call", tag="clean"):
 
 
 Call = Hello | AskFacts | AskProviders | Inspect | Measure | Profile | Evaluate | Meter | End
-BoardCall = Take | Release | AskSites | Unpack | Look | StartSession | Forget | Clean
+BoardCall = Take | Release | AskSites | Unpack | Look | DropSession | StartSession | Forget | Clean

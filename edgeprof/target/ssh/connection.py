@@ -27,6 +27,7 @@ from edgeprof.target.protocol import (
     Call,
     Clean,
     Cleaned,
+    DropSession,
     Event,
     Facts,
     Forget,
@@ -202,8 +203,11 @@ class SshConnection:
     def close(self) -> None:
         """See `Connection.close`."""
         self._stop.off()
-        for channel in self._sessions.values():
+        for name, channel in self._sessions.items():
+            read = channel.settled  # before it is closed, which passes over what was not
             channel.close()
+            if read and channel.left:
+                self._drop_session(name)
         self._sessions.clear()
         if self._control is not None and self._fence is not None and self._link.alive():
             with suppress(DeviceError):  # without us the lease ends by itself
@@ -332,6 +336,12 @@ class SshConnection:
         if self._lease is not None and self._control is not None and self._control.usable and self._link.alive():
             told = self._control.ask(msgspec.structs.replace(self._lease, fence=self._fence), ANSWERED_S)
             self._fence = told.fence if isinstance(told, Taken) else None
+
+    def _drop_session(self, name: str) -> None:
+        """Leave nothing of a session that ended without us; without a link it stays until `device clean`."""
+        if self._control is not None and self._control.usable and self._link.alive():
+            with suppress(DeviceError):
+                self._control.ask(DropSession(name=name), ANSWERED_S)
 
     def _sites(self, every: Collection[str]) -> dict[str, str]:
         if not every:

@@ -96,6 +96,9 @@ class SessionChannel:
         self.settled = not unfinished
         """Whether all events of the last call were read."""
         self.ended = False
+        self.left = False
+        """Whether it ended by itself, or was killed: its folder is there still."""
+        self._ending = False
         self._take_over = take_over
         self._follow = follow
         self._device = device
@@ -204,6 +207,7 @@ class SessionChannel:
                 self._attach()
             assert self._stream is not None
             self._take_over()
+            self._ending = True
             self._stream.write(_numbered(End(), self.number + 1))
             deadline = time.monotonic() + END_S
             while time.monotonic() < deadline:
@@ -262,7 +266,10 @@ class SessionChannel:
         if said is not None:
             message = f"the session cannot be followed: {said.message}"
             raise refusal(msgspec.structs.replace(said, message=message), self._device)
+        if told.event == "attached" and not told.alive:
+            self.left = True
         if told.event == "gone":
+            self.left = self.left or not self._ending
             # All that it has spooled was read.
             self.ended = self.settled = True
             raise LinkError(GONE.get(told.why, told.why), where=self._device)
