@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 OF_FILES = ("threads", "cores", "time", "shape", "inputs", "wait")
 """Options of `compare` that mean something for files alone."""
+ROUND_MS = (
+    "round ms: the geometric mean of the medians of a run's rounds, which the change is of. The median of all samples"
+    " is in edgeprof rank."
+)
 
 
 def run_words(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -141,7 +145,7 @@ def tell(found: RunsCompared) -> None:
     out = console.out()
     print(f"from run {found.one} ({found.one_started_at}) to run {found.other} ({found.other_started_at})")
     out.print(table(found, out.width))
-    for line in sentences(found):
+    for line in (ROUND_MS, *sentences(found)):
         print(textwrap.fill("".join(char if char.isprintable() else "\ufffd" for char in line), max(40, out.width)))
     for one in found.differences:
         console.say(difference(one))
@@ -160,7 +164,7 @@ def table(found: RunsCompared, width: int) -> Table:
     """A row for each candidate in both runs; without p90 and memory where the terminal is narrow."""
     wide = width >= 120
     several = len({(one.identity.init, one.identity.seed) for one in found.changes}) > 1
-    numbers = ["median ms", "change", "95% interval", *(["p90", "memory"] if wide else []), "top-1", "size"]
+    numbers = ["round ms", "change", "95% interval", *(["p90", "memory"] if wide else []), "top-1", "size"]
     names = ["model", *(["init", "seed"] if several else []), "exporter", "thr"]
     made = tables.new_table(*names, *numbers, "", right=("thr", *numbers), folded=("model", "exporter"))
     for one in found.changes:

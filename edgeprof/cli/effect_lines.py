@@ -114,8 +114,9 @@ def _interval(some: Sequence[ModelEffect]) -> str:
 
 
 def _order(arm: Arm, wide: bool) -> Table:
-    columns = ["place", "model", "top-1", "95% interval", "seeds", "sd"]
-    table = tables.new_table(*columns, right=("place", "top-1", "95% interval", "seeds", "sd"), folded=("model",))
+    seeds = "which seeds" if wide else "seeds"
+    columns = ["place", "model", "top-1", "95% interval", seeds, "sd"]
+    table = tables.new_table(*columns, right=("place", "top-1", "95% interval", seeds, "sd"), folded=("model",))
     for one in arm.models:
         low, high = tables.percent(one.top1_low), tables.percent(one.top1_high)
         table.add_row(

@@ -116,14 +116,20 @@ def estimate(found: Estimate) -> Table:
     return table
 
 
-def estimate_line(found: Estimate) -> str:
-    """The total of a grid, and what it is counted for."""
+def estimate_lines(found: Estimate, command: str) -> tuple[str, ...]:
+    """What a grid would take in all and on what, how that was found, and the command that does it."""
+    left = [one for one in found.cells if one.seconds != 0]
+    if not left:
+        return ("nothing to train: all of it is trained already",)
     on = "the processor" if found.hardware == "cpu" else found.hardware
     each = f"{found.processes} processes" if found.processes > 1 else threads(found.threads)
-    precision = "" if found.mixed_precision == "no" else f", {found.mixed_precision}"
+    precision = "" if found.mixed_precision == "no" else f" in {found.mixed_precision}"
+    together = "one model after the other" if found.jobs == 1 else f"{found.jobs} models at a time"
     return (
-        f"about {duration(found.seconds)} in all on {on}{precision}: {found.jobs} at a time, {each} each;"
-        " a few updates of each model were timed, and nothing is kept"
+        f"Training what is left would take about {duration(found.seconds)} on {on}{precision}: {together}, with {each}"
+        " each.",
+        "This is an estimate: of each model a few updates were timed and thrown away; nothing was trained or kept.",
+        f"To train: {command}",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -89,7 +90,7 @@ def train(
     if dry_run:
         with console.progress() as progress:
             found = suite.estimate(training, wait_s=wait_s, progress=progress, **means)
-        return _tell_estimate(found, as_json)
+        return _tell_estimate(found, _command(context, training or found.cells[-1].training), as_json)
     with console.progress() as progress:
         result = suite.train(training, wait_s=wait_s, progress=progress, **means)
     trained, failures = result.trained, result.failed
@@ -106,7 +107,17 @@ def train(
     return EXIT_EXPORT if failures else EXIT_OK
 
 
-def _tell_estimate(found: Estimate, as_json: bool) -> int:
+def _command(context: typer.Context, training: str) -> str:
+    """The same without `--dry-run`."""
+    said = []
+    for name in ("threads", "jobs", "accelerator", "mixed_precision", "workers"):
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            said += [f"--{name.replace('_', '-')}", str(context.params[name])]
+    return shlex.join(["edgeprof", "train", "--training", training, *said])
+
+
+def _tell_estimate(found: Estimate, command: str, as_json: bool) -> int:
     from edgeprof.cli import tables
 
     failed = [one for one in found.cells if one.error is not None]
@@ -114,7 +125,8 @@ def _tell_estimate(found: Estimate, as_json: bool) -> int:
         console.print_json({"schema": console.JSON_SCHEMA, "dry_run": found})
     else:
         console.out().print(tables.estimate(found))
-        print(tables.estimate_line(found))
+        for line in tables.estimate_lines(found, command):
+            print(line)
         for one in failed:
             console.say(f"failed: {one.error}")
     return EXIT_EXPORT if failed else EXIT_OK

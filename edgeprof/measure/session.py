@@ -176,7 +176,7 @@ class Session:
         self.failures.append(failure)
         self._todo = [place for place in self._todo if place.job != job]
         self._kept += 1
-        self.progress.note(f"profile: {failure.identity.label()} failed: {failure.error}")
+        self.progress.note(f"profile: {failure.identity.label()} failed; why: edgeprof show {self.run.run}")
 
 
 def failure_of(event: Failed, cell: Cell, device: Device) -> Failure:

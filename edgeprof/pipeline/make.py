@@ -60,11 +60,17 @@ def train(
     cells = [stage.Cell(training, identity, source) for identity, source in sources.found.items()]
     found: dict[int, Trained | EdgeprofError] = {}
     # Closed at once when interrupted, not when the traceback is gone: that ends the workers.
-    with closing(stage.train_all(store, cells, progress, how or stage.How())) as coming:
-        for place, outcome in coming:
-            found[place] = outcome
+    try:
+        with closing(stage.train_all(store, cells, progress, how or stage.How())) as coming:
+            for place, outcome in coming:
+                found[place] = outcome
+                if isinstance(outcome, EdgeprofError):
+                    progress.note(f"train: {cells[place].identity.label()} failed; why is told at the end")
+    except BaseException:  # interrupted, for example: then there is no other end
+        for place, outcome in found.items():
             if isinstance(outcome, EdgeprofError):
                 progress.note(f"train: {cells[place].identity.label()} failed: {outcome}")
+        raise
     if epochs:
         progress.finish("train")
     trained: list[Trained] = []
@@ -135,8 +141,6 @@ def export(
     artifacts, failures = stage.export_all(store, pairs, progress)
     if ready < len(pairs):
         progress.finish("export")
-    for one in failures:
-        progress.note(f"export: {one.identity.label()} failed: {one.error}")
     return artifacts, failures
 
 
