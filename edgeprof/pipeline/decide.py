@@ -23,6 +23,14 @@ def choose(store: Store, outcome: Outcome, limits: Limits) -> Choice:
     return rank.choose(outcome.ranking, limits, known=rank.evidence(outcome.measurements, right))
 
 
+def choose_again(store: Store, outcome: Outcome, limits: Limits) -> Choice:
+    """As `choose`, by bounds that hold however often one looks: whether further rounds have settled the question."""
+    from edgeprof import rank
+
+    known = rank.evidence(outcome.measurements, accuracy.right(store, artifacts_of(store, outcome.run)))
+    return rank.choose(rank.looked_at(outcome.ranking, known), limits, known=known, doubt=rank.DOUBT_AT_ALL_LOOKS)
+
+
 def choose_for_all(store: Store, outcomes: Sequence[Outcome], limits: Limits) -> FleetChoice:
     """The best file that keeps to the limits on every device.
 

@@ -12,10 +12,10 @@ from edgeprof import target
 from edgeprof.errors import DeviceError
 from edgeprof.measure.more import further
 from edgeprof.measure.session import STAGE
-from edgeprof.pipeline.decide import choose
+from edgeprof.pipeline.decide import choose, choose_again
 from edgeprof.pipeline.read import Outcome, artifacts_of, assemble
 from edgeprof.progress import Progress
-from edgeprof.records import Candidate, Choice, Device, DeviceFacts, Limits, Run
+from edgeprof.records import Candidate, Choice, Device, DeviceFacts, Limits, Run, Undecided
 from edgeprof.store import Store
 
 CYCLES_A_LOOK = 2
@@ -63,24 +63,25 @@ def measure_more(
         began = time.monotonic()
         progress.start(STAGE, CYCLES_A_LOOK * len(choice.undecided.jobs))
         try:
-            while choice.undecided is not None and time.monotonic() - began < limit_s:
+            asks: Undecided | None = choice.undecided
+            while asks is not None and time.monotonic() - began < limit_s:
                 places = []
                 for _ in range(CYCLES_A_LOOK):
-                    jobs = [job for job in choice.undecided.jobs if job in session.cells]
+                    jobs = [job for job in asks.jobs if job in session.cells]
                     places = further(jobs, session.rounds, this.method.order_seed)
                     session.carry_out(places)
                     measured += len(places)
                 if not places:  # all have as many rounds as the intervals are made for
                     break
                 outcome = assemble(store, this, write=False)
-                choice = choose(store, outcome, limits)
-                asked |= set(choice.undecided.jobs) if choice.undecided else set()
-                left = 0 if choice.undecided is None else CYCLES_A_LOOK * len(choice.undecided.jobs)
-                progress.expect(STAGE, left)
+                asks = choose_again(store, outcome, limits).undecided
+                asked |= set(asks.jobs) if asks else set()
+                progress.expect(STAGE, CYCLES_A_LOOK * len(asks.jobs) if asks else 0)
         finally:
             session.close()
             progress.finish(STAGE)
     outcome = assemble(store, this)
+    choice = choose(store, outcome, limits)
     lost = tuple(one for one in outcome.ranking.candidates if one.job in asked and not one.trusted)
     return Settled(outcome, choice, measured, lost)
 

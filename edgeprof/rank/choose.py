@@ -34,7 +34,11 @@ class Refusal(NamedTuple):
 
 
 def choose(
-    ranking: Ranking, limits: Limits | float, percentile: int | None = None, known: Evidence = NOTHING
+    ranking: Ranking,
+    limits: Limits | float,
+    percentile: int | None = None,
+    known: Evidence = NOTHING,
+    doubt: float = undecided.DOUBT,
 ) -> Choice:
     """The best trusted candidate that surely keeps to the limits.
 
@@ -48,6 +52,7 @@ def choose(
         limits: or a budget in ms alone.
         percentile: of a budget given alone.
         known: what the probabilities are computed from; without it they are None and nothing is undecided.
+        doubt: what is less probable leaves nothing open.
 
     Raises:
         UsageError: no limit at all, one that means nothing, a percentile that is not computed, or a limit on energy
@@ -96,7 +101,7 @@ def choose(
         runner_up_odds=odds.get(runner_up.job) if runner_up else None,
         nearest_miss=miss,
         rejected=rejected,
-        undecided=undecided.question(candidates, asked, known, chosen, within, hindered, several),
+        undecided=undecided.question(candidates, asked, known, chosen, within, hindered, several, doubt),
         reason=words.chosen_because(chosen, runner_up, asked, several)
         if chosen
         else words.none_because(ranking, miss, why, hindered, several, asked),

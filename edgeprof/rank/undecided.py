@@ -19,7 +19,7 @@ from edgeprof.records import Candidate, Limits, Reason, Round, Undecided
 from edgeprof.stats import sequence, tails
 
 DOUBT = 0.025
-"""One side of the 95% interval that decides whether a budget is met."""
+"""One side of the 95% interval that decides whether a budget is met; `looks.DOUBT` where it is looked at repeatedly."""
 ZONE = 0.02
 """Latencies that differ by less are the same for any use (as in `stats.pairs`)."""
 MORE_HELPS: frozenset[Reason] = frozenset({"interval wide", "bimodal", "too few samples"})
@@ -34,6 +34,7 @@ def question(
     within: Mapping[str, float | None],
     hindered: Mapping[str, Collection[str]],
     several: bool,
+    doubt: float = DOUBT,
 ) -> Undecided | None:
     """What to measure so that the choice is settled; None where it is, or where no rounds are known.
 
@@ -41,12 +42,13 @@ def question(
         within: by job, the probability that it meets the budget.
         hindered: by job, the limits that it does not surely keep to.
         several: whether names must say initialisation and seed.
+        doubt: what is less probable leaves nothing open.
     """
     if not known.rounds:
         return None
-    may = [one for one in candidates if _may_keep(one, limits, known, within, hindered[one.job])]
+    may = [one for one in candidates if _may_keep(one, limits, known, within, hindered[one.job], doubt)]
     if limits.maximize == "throughput":
-        rivals = _faster(may, chosen, known)
+        rivals = _faster(may, chosen, known, doubt)
     else:
         rivals = [one for one in may if hindered[one.job] and (chosen is None or _more_accurate(one, chosen))]
         rivals.sort(key=lambda one: (-(one.top1 or 0.0), one.job))
@@ -66,7 +68,12 @@ def question(
 
 
 def _may_keep(
-    one: Candidate, limits: Limits, known: Evidence, within: Mapping[str, float | None], hindered: Collection[str]
+    one: Candidate,
+    limits: Limits,
+    known: Evidence,
+    within: Mapping[str, float | None],
+    hindered: Collection[str],
+    doubt: float,
 ) -> bool:
     """Whether only latency or trust stand in doubt, and measuring may take the doubt away."""
     if not set(hindered) <= {"latency", "trust"} or not known.rounds.get(one.job):
@@ -78,14 +85,14 @@ def _may_keep(
         return True
     if probability is None:  # too few rounds to tell: possible unless it is far away
         return latency(one, limits).value < 2 * limits.budget_ms
-    return probability > DOUBT
+    return probability > doubt
 
 
 def _more_accurate(one: Candidate, chosen: Candidate) -> bool:
     return one.top1 is not None and chosen.top1 is not None and one.top1 > chosen.top1
 
 
-def _faster(may: Sequence[Candidate], chosen: Candidate | None, known: Evidence) -> list[Candidate]:
+def _faster(may: Sequence[Candidate], chosen: Candidate | None, known: Evidence, doubt: float) -> list[Candidate]:
     """Those that may be faster than the choice by more than the zone."""
     others = [one for one in may if chosen is None or one.job != chosen.job]
     if chosen is None:
@@ -95,7 +102,7 @@ def _faster(may: Sequence[Candidate], chosen: Candidate | None, known: Evidence)
     for one, its in zip(others, drawn[1:], strict=True):
         if np.isnan(its[0]) or np.isnan(drawn[0][0]):
             continue
-        if float(np.mean(its * (1 + ZONE) < drawn[0])) > DOUBT:
+        if float(np.mean(its * (1 + ZONE) < drawn[0])) > doubt:
             found.append(one)
     return found
 

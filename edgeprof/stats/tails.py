@@ -60,11 +60,12 @@ def pooled_quantile(blocks: Sequence[ArrayLike], quantile: float, confidence: fl
     return Interval(value=value, low=_at(pooled, below, math.floor), high=_at(pooled, above, math.ceil))
 
 
-def p99(blocks: Sequence[ArrayLike]) -> Tail:
+def p99(blocks: Sequence[ArrayLike], confidence: float = P99_CONFIDENCE) -> Tail:
     """The 99th percentile where enough effective samples stand behind it.
 
     Args:
         blocks: samples of each round in time order, none empty, at least one round.
+        confidence: of the upper bound, 0.998 at most: beyond it `P99_MIN_EFFECTIVE` samples bound nothing.
     """
     pooled, value, effective, _ = behind(blocks, 0.99)
     count = int(effective)
@@ -72,7 +73,7 @@ def p99(blocks: Sequence[ArrayLike]) -> Tail:
         reason = f"{count} effective samples of {pooled.size}; the 99th percentile takes {P99_MIN_EFFECTIVE}"
         return Tail(value=None, high=None, effective=count, reason=reason)
     # The most that may lie above: P(Binomial(count, 0.01) <= over) <= 1%. At least 1 from P99_MIN_EFFECTIVE on.
-    over = np.flatnonzero(special.bdtr(np.arange(count // 50 + 2), count, 0.01) <= 1 - P99_CONFIDENCE)[-1]
+    over = np.flatnonzero(special.bdtr(np.arange(count // 50 + 2), count, 0.01) <= 1 - confidence)[-1]
     allowed = math.floor(over / count * pooled.size)
     return Tail(value=value, high=float(pooled[-1 - allowed]), effective=count, reason=None)
 
