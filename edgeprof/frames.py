@@ -43,7 +43,7 @@ except ImportError as error:
 DataFrame = pd.DataFrame
 INT, FLOAT, BOOL, TEXT, ANY = "Int64", "Float64", "boolean", "string", "object"
 _KINDS: dict[type, str] = {bool: BOOL, int: INT, float: FLOAT, str: TEXT}
-UNITS = ("_ns", "_ms", "_s", "_bytes", "_c")
+UNITS = ("_ns", "_ms", "_s", "_bytes", "_c", "_mj", "_w")
 _FLATTENED: tuple[type[Record], ...] = (Identity, Parity, Ran, Accuracy, OnSameImages, Shipped, Moved)
 """Records within a record that become columns; others are for `ranking.json`."""
 _UNPREFIXED = (Identity,)

@@ -72,6 +72,7 @@ def run(
             training=recipe.name,
             suite_sha=suite_sha,
             test_images=ask.test_images,
+            energy=ask.energy,
         )
 
     with Boards(store.root, devices, progress) as boards:

@@ -16,7 +16,8 @@ class Spent(Record):
     candidate: Candidate
     found: Energy
     slowed: str
-    """By how much reading the sensor slowed it down, in per cent, with its interval."""
+    """By how much reading the sensor slowed it down, in per cent."""
+    slowed_span: str
 
 
 class Told(Record):
@@ -40,7 +41,9 @@ def told(ranking: Ranking) -> Told | None:
     sensors = [(found.sensor, found.covers) for _, found in pairs if found.sensor is not None]
     return Told(
         rows=tuple(
-            Spent(candidate=one, found=found, slowed=_slowed(found.slowed)) for one, found in pairs if found.energy_mj
+            Spent(candidate=one, found=found, slowed=_slowed(found.slowed), slowed_span=_span(found.slowed))
+            for one, found in pairs
+            if found.energy_mj
         ),
         missing=tuple((reason, reasons.count(reason)) for reason in dict.fromkeys(reasons)),
         sensors=tuple((name, covers or "") for name, covers in dict.fromkeys(sensors) if name is not None),
@@ -48,11 +51,13 @@ def told(ranking: Ranking) -> Told | None:
 
 
 def _slowed(ratio: Interval | None) -> str:
-    if ratio is None:
-        return "not known"
-    ends = [None if end is None else _share(end) for end in (ratio.low, ratio.high)]
-    bounds = "no interval" if None in ends else f"{ends[0]} to {ends[1]}"
-    return f"{_share(ratio.value)}% ({bounds})"
+    return "not known" if ratio is None else f"{_share(ratio.value)}%"
+
+
+def _span(ratio: Interval | None) -> str:
+    if ratio is None or ratio.low is None or ratio.high is None:
+        return "no interval"
+    return f"{_share(ratio.low)} to {_share(ratio.high)}"
 
 
 def _share(ratio: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -136,3 +137,18 @@ def test_a_limit_on_what_was_not_asked_for_is_a_mistake_that_says_so(done: Done)
     error = json.loads(refused.stdout)["error"]
     assert "energy was not asked for: run with --energy" in error["what"]
     assert error["exit_code"] == 2
+
+
+@pytest.mark.slow
+def test_several_devices_are_asked_as_one_is(done: Done, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(done.root, tmp_path / "suite"))
+    here = (root / "devices" / "localhost.toml").read_text(encoding="utf-8")
+    (root / "devices" / "other.toml").write_text(here, encoding="utf-8")
+    asked = ("-d", "localhost", "-d", "other", "-e", "onnx-fp32", "--rounds", "3", "--energy", "--json")
+    for command in ("run", "profile"):
+        ran = edgeprof(command, *asked, cwd=root)
+        found = [one for ranking in json.loads(ran.stdout)["rankings"] for one in ranking["candidates"]]
+        assert len(found) == 2
+        for one in found:  # this machine may have a sensor or not
+            assert (one["energy_mj"] is None) == (one["energy_reason"] is not None)
+            assert "not asked for" not in (one["energy_reason"] or "")
