@@ -298,7 +298,7 @@ def test_a_suite_that_is_made_names_its_files(tmp_path: Path) -> None:
     assert Suite(tmp_path / "mine").written == ()
 
 
-def test_mistyped_runs_and_files_are_told_as_neither(recorded: Suite) -> None:
+def test_mistyped_runs_and_files_are_told_as_neither(recorded: Suite, tmp_path: Path) -> None:
     names = [one.run for one in recorded.finished_runs()]
     wrong = names[0][:-1] + "9"
 
@@ -315,6 +315,8 @@ def test_mistyped_runs_and_files_are_told_as_neither(recorded: Suite) -> None:
     ready_models.onnx_file(recorded.work / "plain")
     assert "neither a run nor a file" in error("plain", wrong)["what"]
     assert "is none" in error("plain", "latest")["what"]
+    empty = json.loads(said(Suite(work=tmp_path), "compare", "one", "other", code=2))["error"]
+    assert empty["what"] == "there is neither a run nor a file 'one'"
 
 
 def test_frames_of_what_is_compared(recorded: Suite) -> None:

@@ -93,6 +93,21 @@ print(
 )
 
 # %% [markdown]
+# ## A baseline for a build
+#
+# Kept in the repository, it is what `suite.gate("baseline.json")` holds a later run against, measured as this one was.
+# Of a run that is there nothing is measured; this one is as good as itself, or too little was measured to tell.
+
+# %%
+try:
+    run.write_baseline("baseline.json")
+    gated = suite.gate("baseline.json", run)
+    print(f"gate: {gated.verdict}: {gated.reason}")
+    print(gated.frame()["verdict"].value_counts().to_dict())
+except EdgeprofError as error:
+    sys.exit(f"{error}. {error.hint or ''}")
+
+# %% [markdown]
 # ## A report for people
 
 # %%

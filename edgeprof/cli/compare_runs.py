@@ -69,11 +69,17 @@ def asked(suite: Suite, words: Sequence[str]) -> bool:
     plain = [word for word in words if not _looks_like_a_path(word)]
     runs = _stored(suite) if plain else None
     if runs is None:
+        for word in plain:
+            if word not in (LATEST, PREVIOUS) and not Path(word).exists():
+                raise UsageError(
+                    f"there is neither a run nor a file {word!r}", hint="no run was measured here: edgeprof run"
+                )
         return any(word in (LATEST, PREVIOUS) and not Path(word).exists() for word in words)
     known = {LATEST, PREVIOUS, *(one.run for one in runs)}
     if all(word in known for word in words):
         return True
-    near = [LATEST, PREVIOUS, *(one.run for one in reversed(suite.finished_runs()))]
+    finished = [one.run for one in reversed(suite.finished_runs())]
+    near = [LATEST, PREVIOUS, *finished] if finished else []
     for word, other in (words, tuple(reversed(words))):
         if word in known and not Path(word).is_file():
             what = f"{word} is a run, and {other!r} is none"
