@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from edgeprof.cli import console
 from edgeprof.cli.tables import megabytes, milliseconds, new_table, percent, plain, several, who
+from edgeprof.rank import choice_words as words
 from edgeprof.rank.latency import latency, shown_latency
 from edgeprof.records import Candidate, Choice, FleetChoice, Limits, Odds, OnDevices, Undecided
 
@@ -34,14 +35,19 @@ def tell(choice: Choice, *, hint: bool = True) -> None:
             print(f"  {label + ':':<13} {who(one, variants)}: {_numbers(one, choice.limits)}")
             if odds is not None:
                 print(f"  {'':<13} {_odds(odds, choice.limits)}")
+    turned = words.turned(choice.chosen_odds, choice.runner_up_odds, choice.limits)
+    if turned:
+        print(f"  {turned}")
     if choice.undecided is not None:
         _tell_undecided(choice.undecided, hint)
-    if choice.rejected:
+    # Why the nearest miss was not taken is told above.
+    others = [one for one in choice.rejected if choice.nearest_miss is None or one.job != choice.nearest_miss.job]
+    if others:
         which = ("init", "seed") if variants else ()
         table = new_table(
             "rejected", *which, "exporter", "threads", "why", right=("seed", "threads"), folded=("init", "why")
         )
-        for miss in choice.rejected:
+        for miss in others:
             variant = (escape(miss.init or "-"), "-" if miss.seed is None else str(miss.seed)) if variants else ()
             table.add_row(escape(miss.model), *variant, escape(miss.exporter), str(miss.threads), escape(miss.reason))
         console.out().print(table)
@@ -89,11 +95,13 @@ def _tell_undecided(found: Undecided, hint: bool) -> None:
 
 def _numbers(one: Candidate, limits: Limits) -> str:
     its = shown_latency(one, limits)
-    if its.name == "p99" and one.p99_ms is None:
+    without = its.name == "p99" and one.p99_ms is None
+    if without:
         its = latency(one, Limits(percentile=90))
     parts = [
         f"top-1 {percent(one.top1)}",
-        f"{its.name} {milliseconds(its.value)} ms (at most {milliseconds(its.high)})",
+        f"{'too few samples for p99, ' if without else ''}{its.name} {milliseconds(its.value)} ms"
+        f" (at most {milliseconds(its.high)})",
     ]
     if limits.max_size_bytes is not None:
         parts.append(f"{megabytes(one.size_bytes)} MB file")

@@ -188,6 +188,10 @@ def _ranking(result: Ranking, columns: set[str]) -> Table:
         shown["seed"] = lambda one: "-" if one.seed is None else str(one.seed)
     shown["exporter"] = lambda one: escape(one.exporter)
     shown["thr"] = lambda one: str(one.threads)
+    if "=" in result.by:
+        shown["score"] = lambda one: "-" if one.score is None else f"{one.score:.3f}"
+    if "memory" in result.by:
+        shown["memory MB"] = lambda one: megabytes(one.peak_rss_bytes)
     shown["top-1"] = lambda one: percent(one.top1)
     shown["median ms"] = lambda one: milliseconds(one.median_ms)
     if "intervals" in columns:
@@ -195,6 +199,7 @@ def _ranking(result: Ranking, columns: set[str]) -> Table:
         shown["p90 ms"] = lambda one: milliseconds(one.p90_ms)
     if "sizes" in columns:
         shown["first ms"] = lambda one: milliseconds(one.first_ms)
+    if "sizes" in columns or "size" in result.by:
         shown["MB"] = lambda one: megabytes(one.size_bytes)
     if any(one.energy_mj is not None for one in result.candidates):
         shown["mJ"] = lambda one: milliseconds(one.energy_mj)
@@ -232,6 +237,8 @@ def tell_ranking(result: Ranking) -> None:
         print("rank (low-high): places it may hold, 95% for all at once. thr: threads.")
         if any(one.energy_mj is not None for one in result.candidates):
             print("mJ: energy of an inference, all that the device's power sensor counts.")
+        if "=" in result.by:
+            print("score: the weighted product of what was asked for, as a multiple of the best one's.")
         print("front: nothing is both faster and more accurate. untrusted: may belong anywhere, so listed last.")
     else:
         console.say(f"nothing was measured in run {result.run}")

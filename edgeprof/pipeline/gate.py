@@ -108,9 +108,15 @@ def stored_run(store: Store, device: str, name: str) -> Run:
     """
     this = find_run(store, device) if name == LATEST else find_run(store, None, name)
     if this.device != device:
-        raise UsageError(f"run {this.run} is of the device {this.device!r}, not of {device!r}")
+        raise UsageError(
+            f"run {this.run} is of the device {this.device!r}, not of {device!r}",
+            hint=f"name that device: --device {this.device}, or another run: edgeprof show runs",
+        )
     if this.pair:
-        raise UsageError(f"run {this.run} holds a comparison of two, which is no ranking")
+        raise UsageError(
+            f"run {this.run} holds a comparison of two, which is no ranking",
+            hint="name a run of edgeprof run or profile: edgeprof show runs",
+        )
     if not this.finished:
         raise UsageError(f"run {this.run} is not finished", hint="take it up: the same command again")
     return this
@@ -123,10 +129,16 @@ def check_fits(baseline: Baseline, this: Run) -> None:
         UsageError: it is of another device or training.
     """
     if this.device != baseline.device:
-        raise UsageError(f"the baseline is of the device {baseline.device!r}, the run of {this.device!r}")
+        raise UsageError(
+            f"the baseline is of the device {baseline.device!r}, the run of {this.device!r}",
+            hint=f"name the baseline of {this.device}, or make one: --baseline FILE --device {this.device} --update",
+        )
     if this.training != baseline.training:
         names = [f"the training {one!r}" if one else "ready files" for one in (baseline.training, this.training)]
-        raise UsageError(f"the baseline is of {names[0]}, run {this.run} of {names[1]}")
+        raise UsageError(
+            f"the baseline is of {names[0]}, run {this.run} of {names[1]}",
+            hint="gate a run of the same, or make a baseline of this one in another file: --baseline FILE --update",
+        )
 
 
 def gate(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Mapping
 
 from edgeprof.rank.latency import Latency, latency, shown_latency
-from edgeprof.records import Candidate, Limits, Ranking
+from edgeprof.records import Candidate, Limits, Odds, Ranking
 
 
 def over_budget(one: Candidate, its: Latency, limits: Limits) -> list[str]:
@@ -19,8 +19,10 @@ def over_budget(one: Candidate, its: Latency, limits: Limits) -> list[str]:
             rounds = f"{one.rounds} round" + ("s" if one.rounds != 1 else "")
             reasons = [f"{its.name} has no upper bound: {one.samples} samples in {rounds} say too little about it"]
         if its.value > limits.budget_ms:
-            name = "p90" if its.name == "p99" and one.p99_ms is None else its.name
-            reasons.append(f"{name} of {ms(its.value)} is over {budget(limits)}")
+            name, least = (
+                ("p90", ", which p99 is at least,") if its.name == "p99" and one.p99_ms is None else (its.name, "")
+            )
+            reasons.append(f"{name} of {ms(its.value)}{least} is over {budget(limits)}")
         return reasons
     if its.high > limits.budget_ms:
         return [f"{its.name} up to {ms(its.high, over=limits.budget_ms)} is over {budget(limits)}"]
@@ -87,6 +89,20 @@ def chosen_because(chosen: Candidate, runner_up: Candidate | None, limits: Limit
     if runner_up.top1 == chosen.top1:
         return text + ": equally accurate, but slower or larger."
     return text + ("." if apart else "; on this many test images the two are not told apart in accuracy.")
+
+
+def turned(chosen: Odds | None, runner_up: Odds | None, limits: Limits) -> str:
+    """Why the runner-up may be the more probable best; "" where it is not."""
+    if chosen is None or runner_up is None or chosen.best is None or runner_up.best is None:
+        return ""
+    if runner_up.best <= chosen.best:
+        return ""
+    measured = "median" if limits.maximize == "throughput" else "top-1"
+    return (
+        f"The choice goes by the measured {measured}. The probability of being the best also counts how uncertain each"
+        " is and whether it keeps to the limits, and one file at several numbers of threads shares it: so here the"
+        " runner-up's is higher."
+    )
 
 
 def none_because(

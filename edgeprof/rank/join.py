@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -275,9 +276,12 @@ def _place(joined: Sequence[_Joined], order: Order, right: Mapping[str, NDArray[
     known = Evidence(rounds={candidate.job: rounds for candidate, rounds in joined}, right=right)
     marks = zip(places(quantities), front(candidates), probabilities(candidates, known), strict=True)
     rows = []
+    least = min((one.value for one in quantities if one.value is not None), default=0.0)
     for candidate, quantity, (place, mark, probability) in zip(candidates, quantities, marks, strict=True):
         placed = msgspec.structs.replace(
             candidate,
+            # A weighted order adds up logarithms.
+            score=math.exp(quantity.value - least) if "=" in by and quantity.value is not None else None,
             rank=place.rank,
             rank_low=place.low,
             rank_high=place.high,

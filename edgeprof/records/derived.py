@@ -97,6 +97,8 @@ class Candidate(Record):
     rounds: int
     attempts: int
     """2 when it was measured again because the first measurement could not be trusted."""
+    score: float | None = None
+    """What a weighted order puts it by, as a multiple of the smallest one; None in every other order."""
     rank: int
     rank_low: int
     rank_high: int

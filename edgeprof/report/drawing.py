@@ -30,6 +30,7 @@ CONFIG: Spec = {
         "titleFontSize": 12.5,
         "titlePadding": 10,
         "labelPadding": 6,
+        "labelSeparation": 6,
         "grid": True,
         "gridColor": "var(--grid)",
         "domain": False,

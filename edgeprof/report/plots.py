@@ -13,6 +13,7 @@ from edgeprof.errors import MissingPackageError
 from edgeprof.records import Measurement, Ranking
 from edgeprof.report import effect, samples, starts, threads, words
 from edgeprof.report.drawing import VL_VERSION, Spec
+from edgeprof.report.page import FORMAT_NAMES
 from edgeprof.report.scatter import scatter
 from edgeprof.report.sections import PANELS
 from edgeprof.report.spreads import distributions, time_order
@@ -88,7 +89,8 @@ def _with_colours(value: Any) -> Any:
         return value
     found = {key: _with_colours(one) for key, one in value.items()}
     if found.get("field") == "format" and "legend" in found:
-        found["legend"] = {"title": None, "symbolOpacity": 1}
+        named = ", ".join(f"{name!r}: {shown!r}" for name, shown in FORMAT_NAMES.items())
+        found["legend"] = {"title": None, "symbolOpacity": 1, "labelExpr": f"({{{named}}})[datum.label] || datum.label"}
     return found
 
 

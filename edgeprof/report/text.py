@@ -19,6 +19,7 @@ from edgeprof.report.words import (
     failure_name,
     megabytes,
     number,
+    ordered_by,
     percent,
     percent_span,
     place,
@@ -155,11 +156,18 @@ def _sentences(ranking: Ranking) -> list[str]:
 
 
 def _table(ranking: Ranking, names: Names) -> list[str]:
-    columns = ("Place", "Model", "Exported as", "Threads", "Top-1 %", "Median ms", "p90 ms", "First ms", "File MB", "")
-    right = (True, False, False, True, True, True, True, True, True, False)
+    columns = ["Place", "Model", "Exported as", "Threads", "Top-1 %", "Median ms", "p90 ms", "First ms", "File MB", ""]
+    right = [True, False, False, True, True, True, True, True, True, False]
+    by = ordered_by(ranking.by)
+    if by is not None:
+        columns.insert(-1, escape(by.name))
+        right.insert(-1, True)
     lines = ["| " + " | ".join(columns) + " |", "|" + "|".join("---:" if one else "---" for one in right) + "|"]
     for one in ranking.candidates:
-        lines.append("| " + " | ".join(_cells(one, names)) + " |")
+        cells = _cells(one, names)
+        if by is not None:
+            cells.insert(-1, by.shown(one))
+        lines.append("| " + " | ".join(cells) + " |")
     return lines
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from edgeprof.records import Candidate, Failure, Identity
 
@@ -101,6 +102,25 @@ def gibibytes(size: int | None) -> str:
 def plural(count: int, one: str, many: str | None = None) -> str:
     """ "1 thread", "2 threads"."""
     return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+class Ordered(NamedTuple):
+    """A column for what the candidates are ordered by."""
+
+    name: str
+    value: Callable[[Candidate], float | None]
+    shown: Callable[[Candidate], str]
+
+
+def ordered_by(by: str) -> Ordered | None:
+    """None where the table has that column anyway."""
+    if "=" in by:
+        return Ordered(f"Score ({clean(by)}), × of the best", lambda one: one.score, lambda one: number(one.score))
+    if by == "memory":
+        return Ordered("Memory MB", lambda one: one.peak_rss_bytes, lambda one: megabytes(one.peak_rss_bytes))
+    if by == "energy":
+        return Ordered("Energy mJ", lambda one: one.energy_mj, lambda one: number(one.energy_mj))
+    return None
 
 
 def place(one: Candidate) -> str:

@@ -115,6 +115,14 @@ def test_each_order_puts_its_own_best_first(by: str, first: str) -> None:
     assert found.candidates[0].rank_high == 1
 
 
+def test_a_score_is_told_as_a_multiple_of_the_best_and_no_other_order_has_one() -> None:
+    cells = [measurement("a", blocks(1.0)), measurement("b", blocks(2.0)), measurement("c", blocks(3.0))]
+    files = [artifact("sha-a", 0.9), artifact("sha-b", 0.9), artifact("sha-c", None)]
+    found = ranking(RUN, cells, files, [], by="latency=2,top1=1").candidates
+    assert [one.score for one in found] == [1.0, pytest.approx(4.0), None]
+    assert all(one.score is None for one in ranking(RUN, cells, files, [], by="latency").candidates)
+
+
 def test_unknown_memory_and_accuracy_rank_last() -> None:
     cells = [measurement("a", STEADY, peaks=[None] * 5), measurement("b", STEADY, peaks=[7] * 5)]
     files = [artifact("sha-a", 0.1), artifact("sha-b", None)]

@@ -128,6 +128,33 @@ def test_a_link_to_a_row_shows_and_marks_it(visit: Open, report: Path) -> None:
     assert page.locator(SHOWN).count() == 18
 
 
+def test_a_table_that_goes_on_to_the_side_says_so(visit: Open, report: Path) -> None:
+    """On a phone; not where all of it is there, and not on paper."""
+    page = visit(report, width=400)
+    hint = page.locator("section[aria-labelledby=candidates] .hint")
+    hint.wait_for(state="visible")
+    assert "sideways" in hint.inner_text()
+    assert hint.get_attribute("aria-hidden") == "true"
+    page.emulate_media(media="print")
+    assert not hint.is_visible()
+    page.emulate_media(media="screen")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    hint.wait_for(state="hidden")
+
+
+def test_a_score_has_a_column_that_sorts(visit: Open, tmp_path: Path) -> None:
+    ranking, _ = study()
+    rows = tuple(
+        msgspec.structs.replace(one, score=1 + (7 * place) % 18 / 10) for place, one in enumerate(ranking.candidates)
+    )
+    by = msgspec.structs.replace(ranking, by="latency=2,top1=1", candidates=rows)
+    page = visit(write_reports(by, [], tmp_path)["html"])
+    page.locator("#table thead button", has_text="Score (latency=2,top1=1)").click()
+    values = page.locator("#table td[data-key=by]").evaluate_all("c => c.map(x => Number(x.dataset.value))")
+    assert values == sorted(values)
+    assert len(set(values)) == 18
+
+
 def test_hostile_kinds_in_the_lists_stay_text(visit: Open, tmp_path: Path) -> None:
     name = "<img src=x onerror=hacked=1>\"'&amp;\u202e"
     ranking, measurements = study()
@@ -159,6 +186,10 @@ def test_a_table_of_1620_rows_sorts_and_filters(visit: Open, tmp_path: Path) -> 
     assert page.locator("#table tbody tr").count() == 1620
     assert page.locator(SHOWN).count() == 200
     assert page.locator("#shown").inner_text() == "Shown: 200 of 1620 candidates."
+    page.emulate_media(media="print")
+    left = "On paper the other 1420 are left out; all are in ranking.csv beside this page."
+    assert page.locator("#shown").inner_text() == f"Shown: 200 of 1620 candidates. {left}"
+    page.emulate_media(media="screen")
     page.locator("#table thead button", has_text="p90").click()
     values = page.locator("#table td[data-key=p90_ms]").evaluate_all("c => c.map(x => Number(x.dataset.value))")
     assert values == sorted(values)

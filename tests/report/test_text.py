@@ -40,6 +40,16 @@ def test_the_summary_says_what_matters() -> None:
     assert f"| {best.rank_low} to {best.rank_high} |" in text
 
 
+@pytest.mark.parametrize(
+    ("by", "column"), [("memory", "Memory MB"), ("latency=2,top1=1", "Score (latency=2,top1=1), × of the best")]
+)
+def test_what_it_is_ordered_by_has_a_column(by: str, column: str) -> None:
+    text = summary(changed(msgspec.structs.replace(RANKING, by=by), score=1.25, peak_rss_bytes=98_000_000))
+    assert f"| {column} |" in text
+    assert text.count("| 98.0 |" if by == "memory" else "| 1.25 |") == len(RANKING.candidates)
+    assert column not in summary(RANKING)
+
+
 def test_the_headline_names_the_fastest_and_the_most_accurate_and_what_to_be_careful_with() -> None:
     text = said(RANKING)
     assert "The fastest candidate is mobilenetv3_small_100 · tflite-fp32 · 4 threads" in text

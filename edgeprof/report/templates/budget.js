@@ -135,7 +135,7 @@ if (SECTION) {
     const table = build("table", {}, build("thead", {}, build("tr", {}, ...head)), build("tbody", {}, ...rows));
     const box = build("div", { className: "scroll", tabIndex: 0, role: "region" }, table);
     box.setAttribute("aria-label", "Choices by device");
-    return [build("p", { className: "for-all" }, text), box];
+    return [build("p", { className: "for-all" }, text), hinted(box), box];
   };
 
   // The plot: a line at the budget, and pale what does not meet it.

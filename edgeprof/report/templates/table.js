@@ -45,6 +45,22 @@ const sortable = (table) => {
 };
 document.querySelectorAll("table.sortable").forEach(sortable);
 
+// --- a hint where a table goes on to the side, told by its size when it is laid out
+const hints = new WeakMap();
+const sizes = new ResizeObserver((entries) => entries.forEach(({ target }) => {
+  const box = target.closest(".scroll");
+  const wider = box.scrollWidth > box.clientWidth + 1;
+  box.classList.toggle("wider", wider);
+  hints.get(box).hidden = !wider;
+}));
+const hinted = (box) => {
+  const hint = build("p", { className: "hint", hidden: true }, "Scroll the table sideways: it has more columns \u2192");
+  hint.setAttribute("aria-hidden", "true");  // who does not see it is told all columns anyway
+  hints.set(box, hint);
+  for (const part of [box, box.firstElementChild]) sizes.observe(part);
+  return hint;
+};
+
 // --- filtering the table of candidates: by words, and by what there are several kinds of. Of very many only the first
 // are shown: the page was made with the others hidden, and laying them all out takes seconds.
 const filterable = (table) => {
@@ -90,7 +106,9 @@ const filterable = (table) => {
     clear.hidden = fitting === rows.length;
     more.hidden = shown === fitting;
     more.textContent = `Show all ${fitting} rows`;
-    told.textContent = shown === rows.length ? "" : `Shown: ${shown} of ${count(rows.length, "candidate")}.`;
+    const left = rows.length - shown;
+    told.replaceChildren(...(left === 0 ? [] : [`Shown: ${shown} of ${count(rows.length, "candidate")}.`, build("span",
+      { className: "paper-only" }, ` On paper the other ${left} ${left === 1 ? "is" : "are"} left out; all are in ranking.csv beside this page.`)]));
   };
   const reset = () => {
     search.value = "";
@@ -115,3 +133,4 @@ const filterable = (table) => {
   reveal();
 };
 document.querySelectorAll("table[data-filters]").forEach(filterable);
+document.querySelectorAll(".scroll").forEach((box) => box.before(hinted(box)));
