@@ -161,7 +161,7 @@ def test_lists_are_those_of_the_commands(recorded: Suite) -> None:
     assert recorded.records(Trained) == ()
     listed = json.loads(said(recorded, "list"))
     assert [one["name"] for one in listed["models"]] == list(recorded.models())
-    assert listed["models"][0]["description"] == "in " + ", ".join(recorded.recipes_of(recorded.models()[0]))
+    assert listed["models"][0]["description"] == "in " + ", ".join(recorded.models_with_recipes()[recorded.models()[0]])
     assert [one["name"] for one in listed["devices"]] == list(recorded.device_names())
 
 

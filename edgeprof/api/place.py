@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from edgeprof import suite as suites
 from edgeprof.errors import of_the_system
 from edgeprof.progress import Progress
-from edgeprof.store import Store
 from edgeprof.suite import Suite
 
 if TYPE_CHECKING:
     from edgeprof.records import Device, Training
+    from edgeprof.store import Store
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,8 @@ def reading(root: Path) -> Iterator[Store]:
     Raises:
         UsageError: nothing has been made there.
     """
+    from edgeprof.store import Store
+
     with ours(), contextlib.closing(Store(root, read_only=True)) as store:
         yield store
 
@@ -99,6 +101,8 @@ def writing(root: Path, what: str | None = None, wait_s: float = 0.0) -> Iterato
         UsageError: the folder cannot be written.
         DeviceBusyError: somebody else holds it and did not let go within `wait_s`.
     """
+    from edgeprof.store import Store
+
     with ours(), contextlib.closing(Store(root)) as store, contextlib.ExitStack() as stack:
         if what is not None:
             stack.enter_context(store.lock(what, wait_s))

@@ -85,9 +85,9 @@ class Suite(DeviceMethods, MakingMethods, MeasuringMethods, GateMethods, Reading
         """The models of all recipes, each once."""
         return tuple(self._place.files.models())
 
-    def recipes_of(self, model: str) -> tuple[str, ...]:
-        """The recipes of `training/` that train a model, by name."""
-        return tuple(self._place.files.models().get(model, ()))
+    def models_with_recipes(self) -> dict[str, tuple[str, ...]]:
+        """The models of all recipes -> the recipes of `training/` that have them, by name."""
+        return {name: tuple(recipes) for name, recipes in self._place.files.models().items()}
 
     def trainings(self) -> tuple[Training, ...]:
         """The recipes of `training/`."""

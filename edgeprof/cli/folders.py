@@ -61,8 +61,8 @@ def list_(
     listing: dict[str, list[dict[str, Any]]] = {}
     wanted = [what.value] if what else [one.value for one in What]
     if "models" in wanted:
-        models = {name: ", ".join(found.recipes_of(name)) for name in found.models()}
-        listing["models"] = [{"name": name, "description": f"in {models[name]}"} for name in models]
+        models = found.models_with_recipes()
+        listing["models"] = [{"name": name, "description": "in " + ", ".join(models[name])} for name in models]
     load: dict[str, Callable[[], Sequence[Training | Exporter | Device]]] = {
         "training": found.trainings,
         "exporters": found.exporters,
