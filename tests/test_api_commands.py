@@ -18,7 +18,7 @@ import stored_runs
 import typer
 from typer.testing import CliRunner
 
-from edgeprof import RunResult, Suite, frames
+from edgeprof import Explained, RunResult, Suite, frames
 from edgeprof.api import asking
 from edgeprof.api.fleet import Fleet
 from edgeprof.api.suite import Suite as Whole
@@ -317,6 +317,32 @@ def test_mistyped_runs_and_files_are_told_as_neither(recorded: Suite, tmp_path: 
     assert "is none" in error("plain", "latest")["what"]
     empty = json.loads(said(Suite(work=tmp_path), "compare", "one", "other", code=2))["error"]
     assert empty["what"] == "there is neither a run nor a file 'one'"
+
+
+def test_an_explanation_has_frames_even_of_nothing() -> None:
+    from edgeprof.pipeline import Explanation, LayerError
+
+    layer = LayerError(layer="stem", tensor="x", kind="weights", sqnr_db=12.5, relative_error=0.2)
+    one = Explanation(
+        subject="net.onnx",
+        format="onnx",
+        checkpoint="resnet18",
+        cause="unknown",
+        verdict="nobody knows",
+        change=None,
+        images=10,
+        top1=0.9,
+        file_top1=None,
+        mended_top1=None,
+        parity=None,
+        layers=(layer,),
+    )
+    some, nothing = Explained((one,), ()), Explained((), ())
+    assert some.frame()[["subject", "verdict"]].to_numpy().tolist() == [["net.onnx", "nobody knows"]]
+    assert some.layers()[["subject", "layer", "sqnr_db"]].to_numpy().tolist() == [["net.onnx", "stem", 12.5]]
+    assert some.layers().dtypes.to_dict() == nothing.layers().dtypes.to_dict()
+    assert some.frame().dtypes.to_dict() == nothing.frame().dtypes.to_dict()
+    assert len(nothing.failures()) == 0
 
 
 def test_frames_of_what_is_compared(recorded: Suite) -> None:
