@@ -99,6 +99,10 @@ class Lines:
         self._write("".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text))
 
 
+PACE_S = 1.0
+"""Before that a pace says nothing: the first of what is sent only goes into buffers."""
+
+
 class Clock:
     """Time left of a stage, from the pace so far."""
 
@@ -109,15 +113,16 @@ class Clock:
 
     def left(self) -> str:
         """In words; "" where nothing can be said of it."""
-        if not 0 < self.done < self.total:
+        taken = time.monotonic() - self.began
+        if not 0 < self.done < self.total or taken < PACE_S:
             return ""
-        seconds = (time.monotonic() - self.began) / self.done * (self.total - self.done)
+        seconds = taken / self.done * (self.total - self.done)
         return f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left"
 
 
 def amount(value: float) -> str:
-    """Never in powers of ten: of images there may be very many."""
-    return f"{value:.0f}" if value >= 1000 else f"{value:.4g}"
+    """Never in powers of ten, of images there may be very many; of parts (of megabytes) no more than tenths."""
+    return f"{value:.1f}".removesuffix(".0")
 
 
 class Named:

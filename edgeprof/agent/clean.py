@@ -14,6 +14,9 @@ from .locks import held, locked
 from .refusal import Refused, refused
 from .site import UNPACKER
 
+MARKS = (RECEIVER, UNPACKER, ".write")
+"""Empty files that every connection makes anew: two locks, and what tells that the folder can be written."""
+
 BEFORE_SESSION_S = 86400.0
 """What a session uses may have been sent so long before it began."""
 STARTING_S = 120.0
@@ -103,12 +106,12 @@ def _nobody_writes(*locks: str) -> Iterator[None]:
 
 
 def _entries(folder: str) -> List[str]:
-    """What lies in a folder, but the locks."""
+    """What lies in a folder, but its marks."""
     try:
         names = sorted(os.listdir(folder))
     except FileNotFoundError:
         return []
-    return [os.path.join(folder, name) for name in names if name not in (RECEIVER, UNPACKER)]
+    return [os.path.join(folder, name) for name in names if name not in MARKS]
 
 
 def _used(path: str) -> float:

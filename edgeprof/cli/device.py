@@ -158,4 +158,5 @@ def clean(
     if as_json:
         console.print_json({"schema": console.JSON_SCHEMA, "device": name, "files": done.files, "bytes": done.bytes})
     else:
-        print(f"{name}: {done.files} files removed, {done.bytes / 1e6:.1f} MB")
+        files = "1 file" if done.files == 1 else f"{done.files} files"
+        print(f"{name}: {files} removed, {done.bytes / 1e6:.1f} MB")

@@ -52,6 +52,7 @@ def _groups(facts: DeviceFacts) -> Iterator[tuple[str, list[str]]]:
     yield "clock", _clock(facts, now)
     yield "heat", [_heat(facts, now)]
     yield "supply", [_supply(facts, now)]
+    yield "energy", [_sensor(facts)]
     if facts.l4t is not None or facts.power_mode is not None:
         yield "power mode", [_power_mode(facts)]
     yield "load", [_load(now)]
@@ -157,14 +158,14 @@ def _heat(facts: DeviceFacts, now: Now | None) -> str:
 
 def _supply(facts: DeviceFacts, now: Now | None) -> str:
     rails = f"power can be read of {', '.join(facts.rails)}" if facts.rails else None
-    return _joined([None if now is None else _flags(now.reading), rails, _sensor(facts)], "; ")
+    return _joined([None if now is None else _flags(now.reading), rails], "; ")
 
 
-def _sensor(facts: DeviceFacts) -> str | None:
+def _sensor(facts: DeviceFacts) -> str:
     """What energy is measured by, or why it cannot be."""
     if facts.power is not None:
-        return f"energy is measured by {facts.power.name} ({facts.power.covers})"
-    return None if facts.power_missing is None else f"energy cannot be measured: {facts.power_missing}"
+        return f"measured by {facts.power.name} ({facts.power.covers})"
+    return UNKNOWN if facts.power_missing is None else f"cannot be measured: {facts.power_missing}"
 
 
 def _flags(reading: Reading) -> str | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeprof.agent.clean import clean
+from edgeprof.agent.clean import MARKS, clean
 from edgeprof.agent.refusal import Refused
 
 DAY = 86400.0
@@ -31,6 +31,8 @@ def workdir(tmp_path: Path) -> Path:
         for file in ("session.json", "lock", "spool-000001.jsonl"):
             write(tmp_path / "sessions" / name / file, 10)
     write(tmp_path / "restore.json", 10)
+    for mark in MARKS:
+        write(tmp_path / "blobs" / mark, 0)
     for name in (OLD, PART, PROGRAM):
         age(tmp_path / "blobs" / name, 40 * DAY)
     for path in (
@@ -63,7 +65,7 @@ def left(workdir: Path) -> set[str]:
         f"{folder}/{path.name[:5]}"
         for folder in ("blobs", "site", "sessions")
         for path in (workdir / folder).iterdir()
-        if path.name not in (".receiver", ".lock")
+        if path.name not in MARKS
     }
 
 

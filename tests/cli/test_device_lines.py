@@ -12,7 +12,7 @@ from edgeprof.agent import facts as readers
 from edgeprof.agent import now as moments
 from edgeprof.cli.device_lines import tell_facts, tell_findings
 from edgeprof.records import Cluster, DeviceFacts, Finding, Reading
-from edgeprof.records.measured import Busy, Now, PowerMode
+from edgeprof.records.measured import Busy, Now, PowerMode, PowerSensor
 
 BARE = DeviceFacts(
     architecture="aarch64", os="Linux", kernel="6.1", cpu="arm", cores=4, memory_bytes=None, python="3.8"
@@ -26,6 +26,7 @@ GROUPS = [
     "clock",
     "heat",
     "supply",
+    "energy",
     "load",
     "runtimes",
     "disk",
@@ -51,7 +52,7 @@ def test_what_a_device_does_not_tell_is_a_dash(capsys: pytest.CaptureFixture[str
     assert told["python"] == ["3.8, no numpy"]
     assert told["processor"] == ["arm, aarch64"]
     dashes = {group for group, one in told.items() if one == ["-"]}
-    assert dashes == {"board", "memory", "clock", "heat", "supply", "load", "runtimes", "disk", "timing"}
+    assert dashes == {"board", "memory", "clock", "heat", "supply", "energy", "load", "runtimes", "disk", "timing"}
 
 
 def test_everything_that_a_device_can_tell(capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,6 +78,7 @@ def test_everything_that_a_device_can_tell(capsys: pytest.CaptureFixture[str]) -
         power_mode=PowerMode(id=1, name="10W"),
         power_modes=(PowerMode(id=0, name="MAXN"), PowerMode(id=1, name="10W")),
         rails=("VDD_IN",),
+        power=PowerSensor(name="INA3221", covers="VDD_IN"),
         throttles_at_c=85.0,
         runtimes={"onnxruntime": "1.19.2"},
         providers={"onnx": ("CUDAExecutionProvider", "CPUExecutionProvider")},
@@ -114,6 +116,7 @@ def test_everything_that_a_device_can_tell(capsys: pytest.CaptureFixture[str]) -
         "clock": ["cores 0, 1, 2, 3: -", "cores 4, 5: performance, 408 to 2400 MHz", "the slowest now 1800 MHz"],
         "heat": ["61.2 °C, slowed from 85 °C on, slowed 2 times since it was started"],
         "supply": ["under-voltage now; since it was started under-voltage and throttled; power can be read of VDD_IN"],
+        "energy": ["measured by INA3221 (VDD_IN)"],
         "power mode": ["10W (1); there are also MAXN (0)"],
         "load": ["1.25 over a minute, 1.10 cores busy now, stress 1.00, desktop: Xorg"],
         "runtimes": ["onnxruntime 1.19.2", "onnx can run on CUDAExecutionProvider, CPUExecutionProvider"],

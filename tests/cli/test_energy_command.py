@@ -129,7 +129,7 @@ def test_without_a_sensor_it_is_said_once_and_the_run_goes_on(tmp_path: Path) ->
         refused = mine.edgeprof(*command, code=2)
         assert "no candidate of this run has an energy: no power sensor was found" in refused.stderr
         assert "edgeprof run --energy" in refused.stderr
-    assert "energy cannot be measured: no power sensor" in mine.edgeprof("device", "probe", "localhost").stdout
+    assert "energy      cannot be measured: no power sensor" in mine.edgeprof("device", "probe", "localhost").stdout
 
 
 def test_a_limit_on_what_was_not_asked_for_is_a_mistake_that_says_so(done: Done) -> None:
