@@ -90,7 +90,7 @@ def ready(
             made = _open(store, path, name, device, connection, missing or {})
             if isinstance(made, Failure):
                 failures.append(made)
-                progress.note(f"{STAGE}: {made.error}")
+                progress.note(f"{STAGE}: {name} cannot be used; why is told at the end")
             else:
                 opened.append(made)
             progress.advance(STAGE, 1, name)
