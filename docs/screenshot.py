@@ -39,12 +39,14 @@ def main() -> None:
 
 def made_up(window: Browser, folder: Path) -> None:
     """The pictures that need no run."""
-    from fleet_records import fleet
+    from fleet_records import curves_of, fleet
     from report_records import study
 
     from edgeprof.report import write_fleet, write_reports
 
-    one, several = write_reports(*study(), folder / "one"), write_fleet(*fleet(3, 4), folder / "several")
+    devices, spreads = fleet(3, 4)
+    one = write_reports(*study(), folder / "one")
+    several = write_fleet(devices, spreads, folder / "several", curves_of(devices))
     for name, path, budget, top, height in (
         ("choose", one["html"], "5", "#choose", 1060),
         ("devices", several["html"], "4", "#choose", 1180),
@@ -52,6 +54,9 @@ def made_up(window: Browser, folder: Path) -> None:
         page = window.new_page(viewport={"width": SIZE[0], "height": height}, color_scheme="light")
         page.goto(path.as_uri())
         page.locator("#budget-field").fill(budget)
+        if name == "choose":
+            page.locator("#more-limits").click()
+            page.locator("#limit-top1").fill("95")
         page.evaluate("document.documentElement.style.scrollBehavior = 'auto'")
         page.locator(top).evaluate("one => one.scrollIntoView()")
         page.wait_for_timeout(300)

@@ -55,8 +55,8 @@ def fleet(devices: int = 10, models: int = 9, seed: int = 0) -> tuple[Fleet, lis
         )
         spreads.append({one.job: _spread(one, rng) for one in rows})
     rankings = [msgspec.structs.replace(one, proxies=in_short(one)) for one in rankings]
-    both = {"between": between(rankings), "swaps": device_swaps(rankings)}
-    return Fleet(rankings=tuple(rankings), failures=(), **both), spreads
+    found = Fleet(rankings=tuple(rankings), failures=(), between=between(rankings), swaps=device_swaps(rankings))
+    return found, spreads
 
 
 def curves_of(fleet: Fleet, seed: int = 0, points: int = 24) -> list[dict[str, Curves]]:

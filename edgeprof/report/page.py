@@ -35,6 +35,8 @@ SCRIPTS = ("table.js", "points.js", "choosing.js", "budget.js", "paper.js")
 LIMIT = 200
 """Most rows of the table of candidates that are shown before all are asked for."""
 FORMAT_NAMES = {"onnx": "ONNX", "openvino": "OpenVINO", "tflite": "TFLite"}
+_UNSAFE = re.compile("[<>&\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+"""What could end the script, or make its source read as something else."""
 FILTERS = {"format": "Format", "precision": "Precision", "init": "Initialisation"}
 """What the table of candidates can be filtered by, where there are several kinds of it."""
 
@@ -107,9 +109,7 @@ def _script_data(ranking: Ranking) -> str:
     """JSON that cannot end the script element it stands in. Operators, of which there may be very many, and the effect
     stand in the page's tables and in `ranking.json`."""
     text = to_json(msgspec.structs.replace(ranking, operators=(), effect=None, proxies=None)).decode()
-    for char in "<>&\u2028\u2029":
-        text = text.replace(char, f"\\u{ord(char):04x}")
-    return text
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def row_ids(candidates: Sequence[Candidate]) -> dict[str, str]:

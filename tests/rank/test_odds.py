@@ -45,8 +45,10 @@ def test_a_clear_choice_is_sure_of_its_budget_and_has_nothing_open() -> None:
     assert found.chosen_odds is not None
     assert found.chosen_odds.budget is not None
     assert found.chosen_odds.budget > 0.99
+    assert found.chosen_odds.best is not None
     assert found.chosen_odds.best > 0.99
     assert found.runner_up_odds is not None
+    assert found.runner_up_odds.best is not None
     assert found.chosen_odds.best + found.runner_up_odds.best == pytest.approx(1)
 
 
@@ -187,7 +189,7 @@ def test_the_odds_to_be_best_are_shares_and_their_order_of_input_does_not_matter
     again = choose(msgspec.structs.replace(ranked, candidates=tuple(shuffled)), 5.0, known=known)
     assert (first.chosen, first.chosen_odds, first.reason) == (again.chosen, again.chosen_odds, again.reason)
     for odds in (first.chosen_odds, first.runner_up_odds):
-        assert odds is None or 0 <= odds.best <= 1
+        assert odds is None or odds.best is None or 0 <= odds.best <= 1
     if first.chosen_odds and first.chosen_odds.budget is not None:
         assert first.chosen_odds.budget >= 0.5
 
