@@ -151,6 +151,13 @@ class Steered:
             for where in ("first", "block"):
                 self._path(f"hold-{number}-{where}").unlink(missing_ok=True)
 
+    def greedy(self, *numbers: int) -> None:
+        """Have the N-th rounds want 1 GiB of memory, where the stand-in looks for that."""
+        self._path("").mkdir(mode=0o777, exist_ok=True)
+        self._path("").chmod(0o777)
+        for number in numbers:
+            self._path(f"greedy-{number}").touch()
+
     def begun(self) -> int:
         """How many processes have measured so far."""
         try:

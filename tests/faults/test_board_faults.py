@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -219,3 +220,34 @@ def test_what_a_device_cannot_do_is_said_at_once(board: MakeBoard, desk: Impatie
     failed = desk.edgeprof("device", "probe", "board", "--json", code=5)
     assert "the call could not be carried out: Invalid argument" in failed.stdout
     assert "trying again" not in failed.stderr
+
+
+_GREEDY = """
+_begin = begin
+def begin():
+    number = _begin()
+    if os.path.exists(FOLDER + "greedy-%d" % number):
+        b"x" * (1 << 30)
+    return number
+"""
+
+
+@pytest.mark.slow
+def test_a_file_that_needs_more_memory_than_there_is(board: MakeBoard, desk: Impatient, tmp_path: Path) -> None:
+    """The kernel kills the round and not the session: measured anew the first time, a failure the second."""
+    options = steered.options(tmp_path, memory_mib=400, cpu_percent=100)
+    with (tmp_path / "stand-in/onnxruntime/__init__.py").open("a") as stand_in:
+        stand_in.write(_GREEDY)
+    device = board(**options)
+    desk.add(device)
+    runtime = Steered(device)
+    runtime.greedy(2, 4, 5)
+    failed = json.loads(desk.edgeprof(*steered.profile(4), code=5).stdout)
+    (failure,) = failed["failures"]
+    assert failure["error_class"] == "crash"
+    assert "out of memory?" in failure["error"], failure
+    assert desk.rounds() == [0, 1], "killed once, the second was measured anew; the third was killed twice"
+    assert runtime.begun() == 5
+    assert device.ssh("echo on").stdout == "on\n"
+    desk.edgeprof(*steered.profile(4))
+    assert desk.rounds() == [0, 1, 2, 3]
