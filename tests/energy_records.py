@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,6 +27,12 @@ def window(state: Any, values: Sequence[int], *, inferences: int = 0, median_ns:
 def noisy(watts: float) -> list[int]:
     """Readings in µW around a power, each other than the one before."""
     return [round(watts * 1e6) + (1 if place % 2 else -1) for place in range(READINGS)]
+
+
+def each_ms(rounds: Sequence[Metered]) -> float:
+    """What an inference took beside the sensor, by the rounds' geometric mean: a restless machine moves it."""
+    busy = [one for each in rounds for one in each.windows if one.state == "busy" and one.at_ns]
+    return math.exp(sum(math.log(one.elapsed_ns / 1e6 / one.inferences) for one in busy) / len(busy))
 
 
 def metered(

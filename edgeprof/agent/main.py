@@ -10,7 +10,7 @@ Calls, one JSON object a line: `{"call": "hello"}`, `{"call": "facts", "sites", 
 `{"call": "evaluate", "job", "cell": {...}, "layout", "mean", "std", "parts": [{"part", "images"}, ...], "timeout_s"}`
 (answered by `evaluated` for each part, `failed` if it broke off, and `done`),
 `{"call": "energy", "job", "cell": {...}, "round", "window_s", "settle_s", "timeout_s"}` (answered by `energy` or
-`failed`), and
+`failed`, and `done`), and
 `{"call": "measure", "method": {...}, "cells": {job: {...}}, "rounds": [{"job", "round", "attempt", "position", "look"},
 ...]}`. Events, one JSON object a line on stdout: `hello`, `facts`; for a measurement `start` before each round, then
 `round` (its numbers) or `failed` (class crash, hang, error, nan, outputs_wrong, missing_runtime, fallback, cores or

@@ -25,8 +25,8 @@ def run() -> None:
         _tell({"missing": why})
         return
     about = {"sensor": sensor.name, "covers": sensor.covers, "counts": sensor.counts, "wraps": sensor.wraps}
-    about["poll_s"] = sensor.poll_s
-    _tell(dict(about, update_ns=None if sensor.update_s is None else round(sensor.update_s * 1e9)))
+    update_ns = None if sensor.update_s is None else round(sensor.update_s * 1e9)
+    _tell(dict(about, update_ns=update_ns, poll_s=sensor.poll_s))
     while os.read(0, 1) == b"+":
         at_ns: List[int] = []
         values: List[int] = []

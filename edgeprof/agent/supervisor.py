@@ -186,6 +186,7 @@ class Supervisor:
             self.emit(dict(told["result"], event="energy", **name))
         else:
             self.emit(dict(told["failed"], event="failed", attempt=0, position=0, **name))
+        self.emit({"event": "done"})
 
     def providers(self, call: Dict[str, Any]) -> None:
         """Tell what a format's runtime can run on, asked in a process of its own: importing one can crash."""

@@ -7,20 +7,21 @@ process; the rounds of all cells are interleaved, and each is stored as it ends.
 from __future__ import annotations
 
 import random
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
 from edgeprof.agent.power import NONE_FOUND
-from edgeprof.errors import DeviceError
-from edgeprof.measure.session import GRACE_S, failure_key, failure_of, plans
+from edgeprof.errors import LinkError, RecordError
+from edgeprof.measure.session import GRACE_S, RECONNECTS, failure_key, failure_of, plans
 from edgeprof.progress import Progress
 from edgeprof.records import Artifact, Cell, Device, Energy, Failure, Metered, Round, Run
 from edgeprof.stats.energy import of_cell
 from edgeprof.store import Store
-from edgeprof.target import AgentChannel, Connection, greet
-from edgeprof.target.protocol import CellPlan, EnergyTold, Failed, Meter
+from edgeprof.target import AgentChannel, Connection
+from edgeprof.target.protocol import CellPlan, Done, EnergyTold, Event, Failed, Meter
 
 STAGE = "energy"
 ROUNDS = 5
@@ -31,6 +32,7 @@ SETTLE_S = 0.2
 SLOWEST_S = 150.0
 """What the windows of a slow sensor may take beyond a round's own deadline."""
 NOT_ASKED = "energy was not asked for: run with --energy"
+NO_ENERGY = "no energy"
 BROKEN_OFF = "the pass that measures energy was broken off before its turn"
 
 
@@ -42,45 +44,168 @@ def energy(
     Returns: what could not be metered; stored as well. The cell's latency stands all the same.
 
     Raises:
-        LinkError, DeviceError: the agent was lost, or the files cannot be brought to the device; the rounds that ended
-            are kept.
+        LinkError: the agent was lost and could not be had again; the rounds that ended are kept.
+        DeviceError: the files cannot be brought to the device, or it is somebody else's now.
     """
     assert run.facts is not None
     if run.facts.power is None:
         progress.note(f"{STAGE}: not measured: {_no_sensor(run)}")
         return []
-    rounds = metered(store, run)
-    cells = dict(_due(store, run, rounds))
-    order = _order(run, cells, rounds)
-    failures: list[Failure] = []
-    if not order:
-        return failures
-    progress.start(STAGE, len(order))
-    channel: AgentChannel | None = None
+    work = _Pass(store, run, artifacts, device, connection, progress)
+    if not work.order():
+        return []
+    progress.start(STAGE, len(work.order()))
+    losses = 0
     try:
-        files = plans(cells, store, run, artifacts, device, connection)
-        channel = connection.start_agent()
-        greet(channel, connection.agent_sha)
-        for number, job in order:
-            if job not in cells:
-                continue
-            told = _ask(channel, run, job, number, files[job])
-            if isinstance(told, EnergyTold):
-                record = Metered(run=run.run, agent_sha=connection.agent_sha, **msgspec.structs.asdict(told))
-                store.put(Metered.KIND, f"{run.run}/{job}/{number}", record, run=run.run)
-                progress.advance(STAGE, 1, cells[job].identity.label())
-                continue
-            failure = _failure(told, cells.pop(job), device, started=job in metered(store, run))
-            store.put(Failure.KIND, energy_key(run, job), failure, run=run.run)
-            failures.append(failure)
-            progress.note(f"{STAGE}: {failure.identity.label()}: {failure.error}")
-            if told.error_class == "sensor":  # the others would fare no better
-                break
+        while work.order():
+            kept = work.kept
+            try:
+                work.carry_out()
+            except LinkError as error:
+                work.close()
+                losses = losses + 1 if work.kept == kept else 1
+                if losses > RECONNECTS:
+                    raise
+                progress.note(f"{STAGE}: {error}; starting the agent again ({losses} of {RECONNECTS})")
+                time.sleep(losses)
     finally:
-        if channel is not None:
-            channel.close()
+        work.close()
         progress.finish(STAGE)
-    return failures
+    return work.failures
+
+
+class _Pass:
+    """The cells to be metered, what is known of them, and a session to ask: it keeps the device as it was measured."""
+
+    def __init__(
+        self,
+        store: Store,
+        run: Run,
+        artifacts: Sequence[Artifact],
+        device: Device,
+        connection: Connection,
+        progress: Progress,
+    ) -> None:
+        self.store = store
+        self.run = run
+        self.device = device
+        self.connection = connection
+        self.progress = progress
+        self.failures: list[Failure] = []
+        self.kept = 0
+        self._artifacts = artifacts
+        self._rounds = metered(store, run)
+        self._cells = dict(_due(store, run, self._rounds))
+        self._plans: dict[str, CellPlan] = {}
+        self._channel: AgentChannel | None = None
+
+    def order(self) -> list[tuple[int, str]]:
+        """What is left, as (round, job): all cells in each round, in random order, so that heat hits all alike."""
+        found: list[tuple[int, str]] = []
+        for number in range(ROUNDS):
+            due = [job for job in self._cells if all(one.round != number for one in self._rounds[job])]
+            random.Random(f"{self.run.method.order_seed}/energy/{number}").shuffle(due)  # noqa: S311
+            found += [(number, job) for job in due]
+        return found
+
+    def carry_out(self) -> None:
+        """Meter what is left.
+
+        Raises:
+            LinkError: the agent was lost.
+        """
+        for job in list(self._cells):
+            self._plan(job)
+        timeout_s = self.run.method.timeout_s + SLOWEST_S
+        if self._channel is None:
+            self._channel = self.connection.open_session(self.run.run)
+        while self._channel.unfinished:  # of an earlier host
+            self._take(self._channel.receive(timeout_s + GRACE_S))
+        for number, job in self.order():
+            if job not in self._cells:
+                continue
+            call = Meter(
+                job=_name(job),
+                cell=self._plans[job],
+                round=number,
+                window_s=WINDOW_S,
+                settle_s=SETTLE_S,
+                timeout_s=timeout_s,
+                allow_fallback=self.run.method.allow_fallback,
+            )
+            self._channel.send(call)
+            while not self._take(self._channel.receive(timeout_s + GRACE_S)):
+                pass
+
+    def close(self) -> None:
+        """End the session. May be called twice."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+
+    def _plan(self, job: str) -> None:
+        """Have the file on the device; one that is damaged here fails alone."""
+        if job in self._plans:
+            return
+        rest = (self.store, self.run, self._artifacts, self.device, self.connection)
+        try:
+            self._plans |= plans({job: self._cells[job]}, *rest)
+        except RecordError as error:
+            failure = Failure(
+                stage="profile",
+                identity=self._cells[job].identity,
+                error=str(error),
+                error_class="damaged",
+                transient=True,
+                hint=error.hint,
+            )
+            self._give_up(job, failure)
+
+    def _take(self, event: Event) -> bool:
+        """Keep what an event tells; whether it was the last of its call."""
+        if isinstance(event, EnergyTold):
+            self._keep(event)
+        elif isinstance(event, Failed) and _job(event.job) in self._cells:
+            job = _job(event.job)
+            gone = event.error_class == "sensor"
+            failure = failure_of(event, self._cells[job], self.device)
+            if gone:  # it may be back another time
+                hint = f"edgeprof device probe {self.device.name} tells what sensor there is"
+                failure = msgspec.structs.replace(failure, transient=True, hint=hint)
+            self._give_up(job, failure)
+            if gone:  # the others would fare no better
+                self._cells.clear()
+        # What else an earlier host asked for, whose session was found, is nothing to this pass.
+        return isinstance(event, Done)
+
+    def _keep(self, event: EnergyTold) -> None:
+        job = _job(event.job)
+        if job not in self._cells or any(one.round == event.round for one in self._rounds[job]):
+            return  # told twice
+        told = {**msgspec.structs.asdict(event), "job": job}
+        record = Metered(run=self.run.run, agent_sha=self.connection.agent_sha, **told)
+        self.store.put(Metered.KIND, f"{self.run.run}/{job}/{event.round}", record, run=self.run.run)
+        self._rounds[job].append(record)
+        self.kept += 1
+        self.progress.advance(STAGE, 1, self._cells[job].identity.label())
+
+    def _give_up(self, job: str, failure: Failure) -> None:
+        what = "its energy was not measured to the end" if self._rounds[job] else NO_ENERGY
+        failure = msgspec.structs.replace(failure, error=f"{what}: {failure.error}")
+        del self._cells[job]
+        self.store.put(Failure.KIND, energy_key(self.run, job), failure, run=self.run.run)
+        self.failures.append(failure)
+        self.kept += 1
+        self.progress.note(f"{STAGE}: {failure.identity.label()}: {failure.error}")
+
+
+def _name(job: str) -> str:
+    """Of a job in this pass, so that what comes of it is never taken for a round's."""
+    return f"{job}/energy"
+
+
+def _job(name: str) -> str:
+    return name.removesuffix("/energy") if name.endswith("/energy") else ""
 
 
 def _due(store: Store, run: Run, rounds: Mapping[str, Sequence[Metered]]) -> Iterator[tuple[str, Cell]]:
@@ -94,44 +219,6 @@ def _due(store: Store, run: Run, rounds: Mapping[str, Sequence[Metered]]) -> Ite
         lost = failure or store.get(Failure.KIND, failure_key(run, cell.job), Failure)
         if cell.job in known and lost is None and len(rounds[cell.job]) < ROUNDS:
             yield cell.job, cell
-
-
-def _order(run: Run, cells: Mapping[str, Cell], rounds: Mapping[str, Sequence[Metered]]) -> list[tuple[int, str]]:
-    """(round, job): all cells in each round, in random order, so that heat hits all alike."""
-    found: list[tuple[int, str]] = []
-    for number in range(ROUNDS):
-        due = [job for job in cells if all(one.round != number for one in rounds[job])]
-        random.Random(f"{run.method.order_seed}/energy/{number}").shuffle(due)  # noqa: S311
-        found += [(number, job) for job in due]
-    return found
-
-
-def _ask(channel: AgentChannel, run: Run, job: str, number: int, plan: CellPlan) -> EnergyTold | Failed:
-    timeout_s = run.method.timeout_s + SLOWEST_S
-    call = Meter(
-        job=job,
-        cell=plan,
-        round=number,
-        window_s=WINDOW_S,
-        settle_s=SETTLE_S,
-        timeout_s=timeout_s,
-        allow_fallback=run.method.allow_fallback,
-    )
-    channel.send(call)
-    told = channel.receive(timeout_s + GRACE_S)
-    if isinstance(told, EnergyTold | Failed):
-        return told
-    raise DeviceError(f"the agent said {type(told).__name__} when the power was due")
-
-
-def _failure(told: Failed, cell: Cell, device: Device, *, started: bool) -> Failure:
-    failure = failure_of(told, cell, device)
-    what = "its energy was not measured to the end" if started else "no energy"
-    # A sensor that is gone may be back another time.
-    gone = told.error_class == "sensor"
-    hint = f"edgeprof device probe {device.name} tells what sensor there is" if gone else failure.hint
-    transient = failure.transient or gone
-    return msgspec.structs.replace(failure, error=f"{what}: {failure.error}", transient=transient, hint=hint)
 
 
 def metered(store: Store, run: Run) -> dict[str, list[Metered]]:
@@ -155,7 +242,7 @@ def _why_none(store: Store, run: Run, job: str) -> str:
     if run.facts is not None and run.facts.power is None:
         return _no_sensor(run)
     failure = store.get(Failure.KIND, energy_key(run, job), Failure)
-    return BROKEN_OFF if failure is None else failure.error.removeprefix("no energy: ")
+    return BROKEN_OFF if failure is None else failure.error.removeprefix(f"{NO_ENERGY}: ")
 
 
 def _no_sensor(run: Run) -> str:

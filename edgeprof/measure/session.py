@@ -16,7 +16,18 @@ from edgeprof.progress import Progress
 from edgeprof.records import Artifact, Cell, Device, Failure, Identity, Round, Run
 from edgeprof.store import Store
 from edgeprof.target import AgentChannel, Connection, unexpected
-from edgeprof.target.protocol import CellPlan, Done, Evaluated, Event, Failed, Measure, Measured, Started, Step
+from edgeprof.target.protocol import (
+    CellPlan,
+    Done,
+    EnergyTold,
+    Evaluated,
+    Event,
+    Failed,
+    Measure,
+    Measured,
+    Started,
+    Step,
+)
 
 STAGE = "profile"
 RECONNECTS = 3
@@ -151,7 +162,7 @@ class Session:
             self._fail(event)
         elif isinstance(event, Done):
             return True
-        elif not isinstance(event, Started | Evaluated):  # test images: an earlier host's, asked for anew if due
+        elif not isinstance(event, Started | Evaluated | EnergyTold):  # an earlier host's, asked for anew if due
             raise unexpected(event)
         return False
 

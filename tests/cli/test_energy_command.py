@@ -15,6 +15,10 @@ import power_board
 import pytest
 import tiny_models
 from conftest import Done, edgeprof
+from energy_records import each_ms
+
+from edgeprof.records import Metered
+from edgeprof.store import Store
 
 TESTS = Path(__file__).parent.parent
 ON_BOARD = """
@@ -70,8 +74,10 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Board, dic
 
 def test_the_energy_is_power_times_time_and_the_sensor_is_named(board: tuple[Board, dict[str, Any]]) -> None:
     (one,), (energy,) = board[1]["candidates"], board[1]["energy"]
-    each_ms = energy["seconds"] * 1e3 / energy["inferences"]
-    assert one["energy_mj"] == pytest.approx(power_board.IDLE_W * each_ms, rel=0.02)
+    store = Store(board[0].place / ".edgeprof", read_only=True)
+    took = each_ms(store.all(Metered.KIND, Metered, run=board[1]["run"]))
+    store.close()
+    assert one["energy_mj"] == pytest.approx(power_board.IDLE_W * took, rel=0.02)
     assert one["energy_low_mj"] < one["energy_mj"] < one["energy_high_mj"]
     assert abs(one["energy_above_idle_mj"]) < 0.05 * one["energy_mj"]
     assert one["power_w"] == pytest.approx(power_board.IDLE_W, rel=0.02)

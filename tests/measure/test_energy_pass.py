@@ -13,6 +13,7 @@ import power_board
 import process_tools as processes
 import pytest
 import tiny_models
+from energy_records import each_ms
 from testbed.personas import write_persona
 
 from edgeprof.measure import cells, energies, energy, facts, measure
@@ -109,11 +110,11 @@ def test_a_known_power_comes_back_as_the_known_energy(bench: Bench) -> None:
     assert found.energy_mj.low is not None
     assert found.energy_mj.high is not None
     assert found.above_idle_mj is not None
-    each_ms = found.seconds * 1e3 / found.inferences
-    assert found.energy_mj.value == pytest.approx(power_board.BUSY_W * each_ms, rel=0.05)
-    assert found.energy_mj.low * 0.95 < power_board.BUSY_W * each_ms < found.energy_mj.high * 1.05
-    above = (power_board.BUSY_W - power_board.IDLE_W) * each_ms
-    assert found.above_idle_mj.value == pytest.approx(above, rel=0.1)
+    took = each_ms(bench.kept())
+    assert found.energy_mj.value == pytest.approx(power_board.BUSY_W * took, rel=0.05)
+    assert found.energy_mj.low * 0.95 < power_board.BUSY_W * took < found.energy_mj.high * 1.05
+    above = found.above_idle_mj.value / found.energy_mj.value
+    assert above == pytest.approx(1 - power_board.IDLE_W / power_board.BUSY_W, rel=0.1)
     assert found.idle_power_w == pytest.approx(power_board.IDLE_W, rel=0.05)
     assert found.readings >= 10
     assert found.slowed is not None
