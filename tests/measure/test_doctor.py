@@ -11,6 +11,7 @@ from testbed.personas import BOARDS, PERSONAS, write_persona
 
 from edgeprof.agent import facts as readers
 from edgeprof.agent import now as moments
+from edgeprof.agent.power import NONE_FOUND
 from edgeprof.measure.conditions import PI_SINCE_START
 from edgeprof.measure.doctor import doctor
 from edgeprof.records import ADVICE, Cluster, Device, DeviceFacts, Finding, Reading
@@ -268,6 +269,13 @@ def test_a_clock_that_is_far_off_is_told(host: float, says: str) -> None:
     found = only(FACTS, host_unix_time=host)
     assert says in found.what
     assert (found.severity, found.reason, found.mend) == ("note", "clock step", "sudo timedatectl set-ntp true")
+
+
+def test_a_power_sensor_that_is_there_and_cannot_be_read_is_noted_and_none_is_no_fault() -> None:
+    found = only(changed(power_missing="Intel RAPL is there, but this user cannot read it (sudo chmod a+r FILE)"))
+    assert found.severity == "note"
+    assert "energy cannot be measured (--energy): Intel RAPL is there" in found.what
+    assert doctor(changed(power_missing=f"{NONE_FOUND}; looked for: many things"), PI) == ()
 
 
 def test_runtimes_that_cannot_be_had() -> None:
