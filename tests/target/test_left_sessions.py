@@ -19,6 +19,7 @@ from edgeprof.target.protocol import CellPlan, Done, Measure, Measured, Started,
 from edgeprof.target.ssh.connection import SshConnection
 from edgeprof.target.ssh.session import SessionChannel
 
+pytestmark = pytest.mark.slow
 QUICK = Method(warmup_s=0.0, warmup_min=1, block_s=0.0, block_min=8, block_max=8, timeout_s=60.0)
 WAIT_S = 90.0
 NAME = "run-x"
