@@ -33,7 +33,10 @@ class FleetOutcome:
     @property
     def answer(self) -> Fleet:
         """As one record."""
-        return Fleet(rankings=tuple(one.ranking for one in self.outcomes), failures=self.failures)
+        from edgeprof.rank.proxies import between, device_swaps
+
+        rankings = tuple(one.ranking for one in self.outcomes)
+        return Fleet(rankings=rankings, failures=self.failures, between=between(rankings), swaps=device_swaps(rankings))
 
 
 def run(

@@ -58,7 +58,7 @@ def runs(root: Path) -> list[Run]:
 def test_all_devices_are_measured_and_a_dead_one_is_a_failure_beside_them(several: Path) -> None:
     ran = edgeprof("run", "--device", "all", "--quick", "--json", cwd=several)
     answer = json.loads(ran.stdout)
-    assert set(answer) == {"schema", "rankings", "failures"}
+    assert set(answer) == {"schema", "rankings", "failures", "between", "swaps"}
     assert [one["device"] for one in answer["rankings"]] == ["localhost", "second"]
     here, second = (one["candidates"] for one in answer["rankings"])
     assert {one["format"] for one in here} == {"onnx", "openvino", "tflite"}
