@@ -71,3 +71,26 @@ def test_identical_rounds_are_sure() -> None:
     assert its is not None
     assert its.probability_within(0.999) == 0
     assert its.probability_within(1.001) > 0.99
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 60), min_size=5, max_size=40), min_size=3, max_size=9),
+    st.sampled_from([50, 90, 99]),
+    st.sampled_from([0.002, 0.02]),
+)
+def test_fewer_points_tell_the_same_probabilities(blocks: list[list[int]], percentile: int, tolerance: float) -> None:
+    """Everywhere, also at and between values that come often, where the distribution jumps."""
+    whole = beliefs.of_latency(blocks, percentile)
+    assert whole is not None
+    thin = whole.thinned(tolerance)
+    assert thin.values.size <= whole.values.size
+    points = np.unique(np.concatenate([whole.values, np.linspace(0.5, 70, 200)]))
+    for point in points:
+        assert thin.probability_within(point) == pytest.approx(whole.probability_within(point), abs=tolerance + 1e-9)
+    assert thin.below[-1] == whole.below[-1], "what nothing bounds stays unbounded"
+
+
+def test_a_latency_of_few_rounds_or_of_a_coarse_clock_has_none() -> None:
+    assert beliefs.of_latency([[1, 2], [1, 2]], 50) is None
+    assert beliefs.of_latency([[1, 2], [0, 2], [1, 2]], 90) is None
+    assert beliefs.of_latency([], 99) is None
