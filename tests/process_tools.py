@@ -12,11 +12,11 @@ DEADLINE_S = 20.0
 
 
 def await_value(get: Callable[[], T | None]) -> T:
-    """What `get` gives as soon as it gives something."""
+    """What `get` gives as soon as it gives something: neither None nor False."""
     deadline = time.monotonic() + DEADLINE_S
     while time.monotonic() < deadline:
         value = get()
-        if value is not None:
+        if value is not None and value is not False:
             return value
         time.sleep(0.02)
     raise AssertionError("it did not come about in time")

@@ -76,7 +76,7 @@ def left(sshd: Sshd, device: Device, store: Store, tmp_path: Path) -> Path:
         step = Step(job="a", round=0, attempt=0, position=0, look=False)
         channel.send(Measure(method=QUICK, cells={"a": cell}, rounds=(step,)))
         spool = place / "spool-000001.jsonl"
-        processes.await_value(lambda: spool.exists() and b'"done"' in spool.read_bytes())
+        processes.await_value(lambda: (spool.exists() and b'"done"' in spool.read_bytes()) or None)
         sshd.kill()
     finally:
         connection.close()
