@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from edgeprof import progress
 from edgeprof.progress import Lines, amount
 
 
@@ -19,7 +18,7 @@ def test_an_amount_has_tenths_at_most_and_no_power_of_ten(value: float, says: st
 def test_no_time_is_told_before_there_is_a_pace(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first of a file goes into the link's buffers at once, however slow the link is."""
     now = [100.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("edgeprof.progress.time.monotonic", lambda: now[0])
     said: list[str] = []
     lines = Lines(said.append)
     lines.start("push (MB)", 17)

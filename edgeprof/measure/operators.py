@@ -41,6 +41,8 @@ def operators(
     if not cells:
         return failures
     progress.start(STAGE, len(cells))
+    # While it is open the device stays as it was measured: the session puts its governor back when it ends.
+    session = connection.open_session(run.run) if device.state else None
     try:
         timeout_s = run.method.timeout_s
         for job, plan in plans(cells, store, run, artifacts, device, connection).items():
@@ -51,6 +53,7 @@ def operators(
                 timeout_s=timeout_s,
                 allow_fallback=run.method.allow_fallback,
             )
+            connection.hold(f"edgeprof run {run.run}", run.run)  # for as long again
             told = ask(connection, call, timeout_s + 30)
             if isinstance(told, Profiled):
                 record = Operators(run=run.run, **msgspec.structs.asdict(told))
@@ -65,5 +68,7 @@ def operators(
                 raise DeviceError(f"the agent said {type(told).__name__} when times by operator were due")
             progress.advance(STAGE, 1, cells[job].identity.label())
     finally:
+        if session is not None:
+            session.close()
         progress.finish(STAGE)
     return failures

@@ -85,6 +85,15 @@ LIMITS = (
         exact=True,
         whole=True,
     ),
+    LimitField(
+        "energy",
+        "--max-energy",
+        "Energy an inference of at most",
+        "mJ",
+        lambda one: one.energy_high_mj,
+        "takes too much energy",
+        "energy not known",
+    ),
 )
 """Where nothing of it is known, the page has no field for it."""
 

@@ -24,7 +24,7 @@ def test_a_random_walk_stays_within_the_level_from_5_to_60_rounds() -> None:
 def test_bounds_of_the_tail_are_wider_and_those_of_the_median_the_same() -> None:
     generator = np.random.default_rng(1)
     blocks = generator.lognormal(0, 0.1, (20, 200))
-    known = Evidence(rounds={"a": tuple(rounds_of("a", blocks))}, right={})
+    known = Evidence(rounds={"a": tuple(rounds_of("a", blocks.tolist()))}, right={})
     once = candidate("a", median_ms=1.0, p90_ms=1.14, p90_low_ms=1.13, p90_high_ms=1.15, p99_ms=1.26, p99_high_ms=1.27)
     unknown = candidate("b", median_ms=1.0, p90_ms=1.14, p90_low_ms=1.13, p90_high_ms=1.15)
     (often, same) = looked_at(ranking_of(once, unknown), known).candidates
@@ -59,7 +59,7 @@ def test_what_a_single_look_settles_may_stay_open_while_measuring_on() -> None:
     assert often.high is not None
     budget = (once.high + often.high) / 2
     assert once.high < budget < often.high
-    known = Evidence(rounds={"a": tuple(rounds_of("a", blocks))}, right={})
+    known = Evidence(rounds={"a": tuple(rounds_of("a", blocks.tolist()))}, right={})
     ranking = ranking_of(
         candidate("a", median_ms=1.0, p90_ms=once.value, p90_low_ms=once.low, p90_high_ms=once.high, top1=0.9)
     )

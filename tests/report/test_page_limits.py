@@ -45,6 +45,7 @@ OPTIONS = {
     "--min-top1": "min_top1",
     "--max-size": "max_size",
     "--max-memory": "max_memory",
+    "--max-energy": "max_energy",
     "--maximize": "maximize",
 }
 Asked = dict[str, str]
@@ -78,9 +79,12 @@ def settings(ranking: Ranking, number: int, seed: int) -> list[Asked]:
             "limit-top1": "" if rng.random() < 0.5 else repr(round(100 * (one.top1 or 0.9) * near**0.1, 3)),
             "limit-size": "" if rng.random() < 0.5 else repr(one.size_bytes / 1e6 * near),
             "limit-memory": "" if rng.random() < 0.5 else repr((one.peak_rss_bytes or 1e8) / 1e6 * near),
+            "limit-energy": "" if rng.random() < 0.5 else repr((one.energy_high_mj or 20.0) * near),
             "budget-goal": str(rng.choice(["top1", "throughput"])),
         }
-        limited = any(asked[key] for key in ("budget-field", "limit-top1", "limit-size", "limit-memory"))
+        if all(each.energy_high_mj is None for each in rows):
+            del asked["limit-energy"]  # there is no such field
+        limited = any(value for key, value in asked.items() if key not in ("budget-percentile", "budget-goal"))
         if (limited or asked["budget-goal"] == "throughput") and float(asked["limit-top1"] or 1) <= 100:
             found.append(asked)
     return found
@@ -94,6 +98,7 @@ def limits_of(asked: Asked) -> Limits:
         min_top1=f"{asked['limit-top1']}%" if asked["limit-top1"] else None,
         max_size=f"{asked['limit-size']}MB" if asked["limit-size"] else None,
         max_memory=f"{asked['limit-memory']}MB" if asked["limit-memory"] else None,
+        max_energy=f"{asked['limit-energy']}mJ" if asked.get("limit-energy") else None,
         maximize="top1" if asked["budget-goal"] == "top1" else "throughput",
     )
 
@@ -137,11 +142,19 @@ def test_the_page_keeps_to_all_limits_as_edgeprof_choose_does(visit: Open, tmp_p
     """Chosen, runner-up, nearest miss, who is rejected by what, and the command, over random limits."""
     ranking = study()[0] if seed is None else scrambled(seed)
     rng = np.random.default_rng(seed)
-    if seed is not None:  # some of which the memory is not known, and ties
+    if seed is not None:  # some of which memory or energy is not known, and ties
         memory = [None if rng.random() < 0.2 else int(rng.choice([10, 11])) * 10**7 for _ in ranking.candidates]
+        energy = [None if rng.random() < 0.2 else float(rng.choice([18, 19.5, 22])) for _ in ranking.candidates]
         rows = [
-            msgspec.structs.replace(one, peak_rss_bytes=peak, median_ms=float(rng.choice([0.2, 0.19])))
-            for one, peak in zip(ranking.candidates, memory, strict=True)
+            msgspec.structs.replace(
+                one,
+                peak_rss_bytes=peak,
+                median_ms=float(rng.choice([0.2, 0.19])),
+                energy_mj=mj,
+                energy_low_mj=mj and 0.9 * mj,
+                energy_high_mj=mj and 1.1 * mj,
+            )
+            for one, peak, mj in zip(ranking.candidates, memory, energy, strict=True)
         ]
         ranking = msgspec.structs.replace(ranking, candidates=tuple(rows))
     page = visit(write_reports(ranking, [], tmp_path)["html"])
