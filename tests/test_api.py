@@ -193,7 +193,18 @@ def test_a_choice_that_nothing_meets_is_no_error(recorded: Suite) -> None:
 
 @pytest.mark.parametrize(
     "asked",
-    [{"budget": "20"}, {"budget": "-1ms"}, {}, {"budget": "5ms", "percentile": 12}, {"min_top1": "2"}, {"max_size": 0}],
+    [
+        {"budget": "20"},
+        {"budget": 20},
+        {"budget": "-1ms"},
+        {},
+        {"budget": "5ms", "percentile": 12},
+        {"budget": "5ms", "maximize": "speed"},
+        {"min_top1": "2"},
+        {"max_size": 0},
+        {"max_size": 1.5},
+        {"max_energy": 5},
+    ],
 )
 def test_a_limit_that_means_nothing_is_refused(recorded: Suite, asked: dict[str, typing.Any]) -> None:
     with pytest.raises(UsageError):
@@ -254,6 +265,11 @@ def test_every_kind_of_record_has_a_table() -> None:
     assert "chosen_p90_high_ms" in shipped
 
 
+def wrong(name: str, value: object) -> dict[str, typing.Any]:
+    """A keyword that a type checker would refuse."""
+    return {name: value}
+
+
 def test_mistakes_are_errors_of_ours(folder: Path, tmp_path: Path) -> None:
     suite = Suite(folder, work=tmp_path / "work")
     good = [folder / "good.onnx"]
@@ -277,6 +293,9 @@ def test_mistakes_are_errors_of_ours(folder: Path, tmp_path: Path) -> None:
         lambda: suite.profile(good, precision=1.5),
         lambda: suite.profile(good, cell_s=-1.0),
         lambda: suite.run(test_images=0),
+        lambda: suite.run(**wrong("test_images", "some")),
+        lambda: suite.run(**wrong("rounds", "5")),
+        lambda: suite.train("demo", **wrong("threads", "two")),
     ):
         with pytest.raises(UsageError) as caught:
             call()

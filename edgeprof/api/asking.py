@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict, get_args
 
 import msgspec
 
 from edgeprof.errors import UsageError
+from edgeprof.records import Maximize, TestImages
 
 if TYPE_CHECKING:
     from edgeprof.pipeline import Ask, Subject
-    from edgeprof.records import Device, Limits, TestImages
+    from edgeprof.records import Device, Limits
 
 FilePath = str | PathLike[str]
 Cores = Sequence[int] | Literal["big", "little"]
@@ -56,7 +57,7 @@ class Limiting(TypedDict, total=False):
     """The most memory of the process that runs it, likewise."""
     max_energy: str | None
     """The most energy of an inference, with its unit: "50mJ"."""
-    maximize: Literal["top1", "throughput"]
+    maximize: Maximize
     """What is best among those that keep to the limits."""
 
 
@@ -85,6 +86,20 @@ class Means(TypedDict, total=False):
     workers: int | None
 
 
+def check(given: Mapping[str, object], kind: type) -> None:
+    """Refuse keywords of other types than those of `Measuring`, `Means`.
+
+    Raises:
+        UsageError: one is.
+    """
+    try:
+        msgspec.convert(given, kind)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at `$.")
+        name = where.rstrip("`") or "a keyword"
+        raise UsageError(f"{name} means nothing: {what}", hint=f"see edgeprof.api.asking.{kind.__name__}") from error
+
+
 def asked(
     *,
     quick: bool = False,
@@ -105,6 +120,20 @@ def asked(
     """
     from edgeprof.pipeline.ask import Ask, method_of
 
+    # What is of another type would be stored as it is, and the run could not be read any more.
+    given = Measuring(
+        quick=quick,
+        rounds=rounds,
+        precision=precision,
+        cell_s=cell_s,
+        allow_fallback=allow_fallback,
+        per_op=per_op,
+        energy=energy,
+        test_images=test_images,
+        fresh=fresh,
+        wait_s=wait_s,
+    )
+    check(given, Measuring)
     method = method_of(quick=quick, rounds=rounds, precision=precision, cell_s=cell_s, allow_fallback=allow_fallback)
     if isinstance(test_images, int) and test_images < 1:
         raise UsageError(f"test_images must be 1 or more, or 'all', not {test_images}")
@@ -189,7 +218,7 @@ def limits(
     max_size: str | int | None = None,
     max_memory: str | int | None = None,
     max_energy: str | None = None,
-    maximize: Literal["top1", "throughput"] = "top1",
+    maximize: Maximize = "top1",
 ) -> Limits:
     """What `choose` is asked for, of words with units; a number of bytes is taken as it is.
 
@@ -200,15 +229,17 @@ def limits(
     from edgeprof.records import Limits
 
     def in_bytes(given: str | int | None, name: str) -> int | None:
-        return None if given is None else rank.parse_bytes(f"{given}B" if isinstance(given, int) else given, name)
+        return None if given is None else rank.parse_bytes(f"{given}B" if isinstance(given, int) else str(given), name)
 
+    if maximize not in get_args(Maximize):
+        raise UsageError(f"maximize is {' or '.join(get_args(Maximize))}, not {maximize!r}")
     found = Limits(
-        budget_ms=None if budget is None else rank.parse_budget(budget),
+        budget_ms=None if budget is None else rank.parse_budget(str(budget)),
         percentile=percentile,
         min_top1=None if min_top1 is None else rank.parse_share(str(min_top1), "least top-1"),
         max_size_bytes=in_bytes(max_size, "largest file"),
         max_memory_bytes=in_bytes(max_memory, "most memory"),
-        max_energy_mj=None if max_energy is None else rank.parse_energy(max_energy),
+        max_energy_mj=None if max_energy is None else rank.parse_energy(str(max_energy)),
         maximize=maximize,
     )
     rank.check(found)

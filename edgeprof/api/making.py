@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
+from edgeprof.api import asking
 from edgeprof.api.asking import FilePath, Means
 from edgeprof.api.base import Based
 from edgeprof.api.made import Explained, Exported, Imported, TrainingResult
@@ -45,6 +46,7 @@ class MakingMethods(Based):
         from edgeprof import pipeline
 
         recipe = self._place.recipe(training)
+        asking.check(means, asking.Means)
         how = pipeline.How(**means)
         with self._place.working(f"train --training {recipe.name}", wait_s) as store:
             trained, failures = pipeline.train(self._place.files, store, recipe, progress or Silent(), how)
@@ -63,6 +65,7 @@ class MakingMethods(Based):
         from edgeprof import pipeline
 
         recipe = self._place.recipe(training)
+        asking.check(means, asking.Means)
         how = pipeline.How(**means)
         with self._place.working(f"train --training {recipe.name}", wait_s) as store:
             return pipeline.estimate(self._place.files, store, recipe, progress or Silent(), how)
