@@ -148,13 +148,15 @@ def read_baseline(path: Path) -> Baseline:
     """The baseline in a file.
 
     Raises:
-        UsageError: there is no such file.
+        UsageError: there is no such file, or it is a folder.
         RecordError: it is damaged, or of another schema.
     """
     from edgeprof.rank.gate_limit import check_rounds, unpacked
 
     where = str(path)
     hint = "write it anew: edgeprof gate --update"
+    if path.is_dir():
+        raise UsageError("this is a folder, no baseline", where=where, hint=f"name a file: {path / 'baseline.json'}")
     if not path.is_file():
         raise UsageError(
             "there is no such baseline", where=where, hint=f"make one: edgeprof gate --baseline {path} --update"

@@ -116,10 +116,12 @@ def checkpoint_for(
     Raises:
         UsageError: none fits, or several do.
     """
-    known = list({one.checkpoint_sha + str(one.identity): one for one in store.all(Trained.KIND, Trained)}.values())
+    every = store.all(Trained.KIND, Trained)
     own = _named_beside(path)
-    if own is not None and not (model or training) and any(one.checkpoint_sha == own for one in known):
-        return next(one for one in known if one.checkpoint_sha == own)
+    if own is not None and not (model or training) and any(one.checkpoint_sha == own for one in every):
+        return next(one for one in every if one.checkpoint_sha == own)
+    # Of what was trained again, by another recipe of that name or another edgeprof, the newest: no option tells them.
+    known = list({one.identity: one for one in every}.values())
     fits = [
         one
         for one in known

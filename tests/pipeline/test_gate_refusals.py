@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 from gate_records import baseline, candidate
 from report_records import RUN
 
 from edgeprof.errors import UsageError
+from edgeprof.pipeline.baseline import read_baseline
 from edgeprof.pipeline.gate import check_fits
 
 
@@ -22,3 +25,9 @@ def test_another_device_or_training_is_refused_with_a_hint() -> None:
         with pytest.raises(UsageError) as caught:
             check_fits(msgspec.structs.replace(known, **change), RUN)
         assert words in (caught.value.hint or "")
+
+
+def test_a_folder_is_no_baseline_and_cannot_be_made_one(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="this is a folder") as caught:
+        read_baseline(tmp_path)
+    assert "baseline.json" in (caught.value.hint or "")
