@@ -96,8 +96,10 @@ def check(context: typer.Context, as_json: AsJson = False) -> int:
         ]
         console.print_json({"schema": console.JSON_SCHEMA, "suite": str(found.path), "files": files})
     else:
-        for path, error in results:
-            print(f"{'ok   ' if error is None else 'wrong'}  {console.shown_path(path)}")
+        from edgeprof.cli.tables import plain
+
+        for path, error in results:  # a file of any name may lie there
+            print(f"{'ok   ' if error is None else 'wrong'}  {plain(console.shown_path(path))}")
             if error is not None:
                 console.say(f"error: {error}" + (f"\n  hint: {error.hint}" if error.hint else ""))
     return EXIT_USAGE if wrong else EXIT_OK

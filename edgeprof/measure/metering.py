@@ -20,8 +20,8 @@ from edgeprof.progress import Progress
 from edgeprof.records import Artifact, Cell, Device, Energy, Failure, Metered, Round, Run
 from edgeprof.stats.energy import of_cell
 from edgeprof.store import Store
-from edgeprof.target import AgentChannel, Connection
-from edgeprof.target.protocol import CellPlan, Done, EnergyTold, Event, Failed, Meter
+from edgeprof.target import AgentChannel, Connection, unexpected
+from edgeprof.target.protocol import CellPlan, Done, EnergyTold, Event, Failed, Meter, Misunderstood
 
 STAGE = "energy"
 ROUNDS = 5
@@ -175,6 +175,8 @@ class _Pass:
             self._give_up(job, failure)
             if gone:  # the others would fare no better
                 self._cells.clear()
+        elif isinstance(event, Misunderstood):  # nothing else comes of that call
+            raise unexpected(event)
         # What else an earlier host asked for, whose session was found, is nothing to this pass.
         return isinstance(event, Done)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from conftest import edgeprof, tiny_suite
 
 from edgeprof.cli import console, tables
 from edgeprof.errors import DeviceError
@@ -23,6 +26,14 @@ def test_errors_and_notes_are_printable(capsys: pytest.CaptureFixture[str]) -> N
     said = capsys.readouterr().err
     assert "name" in said
     assert all(char.isprintable() or char == "\n" for char in said)
+
+
+def test_what_lies_in_a_suite_is_listed_printably(tmp_path: Path) -> None:
+    suite = tiny_suite(tmp_path / "suite")
+    (suite / "devices" / f"{HOSTILE}.toml").write_text('transport = "local"\n')
+    told = edgeprof("check", cwd=suite, code=2)
+    assert "name.toml" in told.stdout
+    assert all(char.isprintable() or char == "\n" for char in told.stdout + told.stderr)
 
 
 def test_a_failure_names_its_cell_once(capsys: pytest.CaptureFixture[str]) -> None:

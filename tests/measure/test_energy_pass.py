@@ -16,6 +16,7 @@ import tiny_models
 from energy_records import each_ms
 from testbed.personas import write_persona
 
+from edgeprof.errors import DeviceError
 from edgeprof.measure import cells, energies, energy, facts, measure
 from edgeprof.measure.metering import energy_key
 from edgeprof.progress import Silent
@@ -23,6 +24,7 @@ from edgeprof.records import Artifact, Device, Failure, Metered, Run
 from edgeprof.store import Store
 from edgeprof.target import build
 from edgeprof.target.local import LocalConnection
+from edgeprof.target.protocol import Meter
 
 HERE = Device(name="localhost", transport="local", threads=(1,))
 REAL = build.agent_bytes
@@ -179,6 +181,15 @@ def test_readings_that_turn_into_nonsense_end_a_round(bench: Bench) -> None:
     assert found.rounds == 1  # one round is a figure, without an interval
     assert found.energy_mj is not None
     assert found.energy_mj.high is None
+
+
+def test_a_call_that_the_agent_does_not_understand_is_told_and_not_waited_for(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = bench.measured(4)
+    monkeypatch.setattr("edgeprof.measure.metering.Meter", lambda **fields: Meter(**{**fields, "round": None}))
+    with pytest.raises(DeviceError, match="the agent did not understand"):
+        bench.energy(run)
 
 
 @pytest.mark.slow
