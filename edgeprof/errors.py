@@ -44,12 +44,6 @@ class EdgeprofError(Exception):
         return f"{self.where}: {self.what}" if self.where else self.what
 
 
-class NoCandidateError(EdgeprofError):
-    """No candidate meets the budget, or a gate did not pass."""
-
-    exit_code = EXIT_GATE
-
-
 class UsageError(EdgeprofError):
     """The command line asks for something that does not exist or does not fit."""
 

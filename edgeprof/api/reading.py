@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from edgeprof import suite as suites
 from edgeprof.api.asking import FilePath
 from edgeprof.api.base import Based
 from edgeprof.api.made import Reported
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from edgeprof.store import Store
 
     Stored = TypeVar("Stored", Run, Trained, Artifact)
-
-ALL = "all"
 
 
 class ReadingMethods(Based):
@@ -170,7 +169,7 @@ class ReadingMethods(Based):
 
         if not devices:
             return None
-        if ALL in devices:
+        if suites.ALL_DEVICES in devices:
             found = measured_devices(store)
             if not found:
                 raise UsageError(
@@ -178,7 +177,7 @@ class ReadingMethods(Based):
                     hint="make one: edgeprof run --device NAME",
                 )
             return found
-        if any(":" in one for one in devices):
+        if any(one.startswith(suites.TAG) for one in devices):
             return [one.name for one in self._place.devices(devices)]
         return list(dict.fromkeys(devices))
 

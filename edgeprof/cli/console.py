@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
-import json
 import os
 import signal
 import sys
@@ -280,8 +279,3 @@ def shown_path(path: Path) -> str:
         relative = path.resolve().relative_to(Path.cwd())
         return str(relative)
     return str(path)
-
-
-def json_line(value: Any) -> str:
-    """Compact JSON, for embedding in sentences."""
-    return json.dumps(value, ensure_ascii=False)

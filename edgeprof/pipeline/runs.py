@@ -20,11 +20,6 @@ MOST_RUNS = 30
 """The newest runs that tell how far runs spread."""
 
 
-def is_run(store: Store, word: str) -> bool:
-    """Whether a word names a run: its name, `latest` or `previous`."""
-    return word in (LATEST, PREVIOUS) or store.get(Run.KIND, word, Run) is not None
-
-
 def named(store: Store, one: str, other: str, device: str | None = None) -> tuple[Run, Run]:
     """The two runs of these names.
 

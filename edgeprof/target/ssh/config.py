@@ -29,7 +29,6 @@ DEFAULT_KEYS = ("id_rsa", "id_ecdsa", "id_ed25519")
 """OpenSSH's default identity files, in its order, without the kinds that paramiko has not."""
 SYSTEM = Path("/etc/ssh")
 TOKEN = re.compile("%(?P<token>.?)")
-TOKEN_OR_VARIABLE = re.compile(r"\$\{(?P<variable>[^}]*)\}|" + TOKEN.pattern)
 
 
 @dataclass(frozen=True)
