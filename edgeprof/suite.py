@@ -137,6 +137,8 @@ class Suite:
             UsageError: there is no such device or tag.
             SuiteError: a device file is wrong.
         """
+        if isinstance(asked, str):  # from Python; its letters would be taken for names
+            raise UsageError("devices are a list, one device too", hint=f"[{asked!r}]")
         chosen: dict[str, Device] = {}
         for one in asked:
             if one == ALL_DEVICES or one.startswith(TAG):

@@ -296,6 +296,9 @@ def test_mistakes_are_errors_of_ours(folder: Path, tmp_path: Path) -> None:
         lambda: suite.run(**wrong("test_images", "some")),
         lambda: suite.run(**wrong("rounds", "5")),
         lambda: suite.train("demo", **wrong("threads", "two")),
+        lambda: suite.gate(tmp_path / "baseline.json", **wrong("latency", 5)),
+        lambda: suite.fleet("localhost"),
+        lambda: suite.run(exporters="onnx-fp32"),
     ):
         with pytest.raises(UsageError) as caught:
             call()

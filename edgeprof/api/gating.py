@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
+from edgeprof.api import asking
 from edgeprof.api.asking import FilePath, Gating
 from edgeprof.api.base import HERE, Based
 from edgeprof.api.gated import Gated
@@ -17,7 +18,7 @@ from edgeprof.progress import Progress, Silent
 if TYPE_CHECKING:
     from edgeprof.pipeline import Outcome
     from edgeprof.records import Device
-    from edgeprof.records.gate import Baseline
+    from edgeprof.records.gate import Baseline, GateLimits
     from edgeprof.store import Store
 
 
@@ -60,11 +61,10 @@ class GateMethods(Based):
         from edgeprof.pipeline import gate as gates
         from edgeprof.pipeline.baseline import read_baseline
         from edgeprof.rank import comparable
-        from edgeprof.rank.gate_limits import parse_limits
 
         file, repeat = Path(baseline), run is None if again is None else again
         ask = gates.GateAsk(
-            limits=parse_limits(**limits),
+            limits=_parsed(limits),
             allow=comparable.allowed(allow),
             again=repeat,
             limit_s=limit_s,
@@ -109,9 +109,8 @@ class GateMethods(Based):
         from edgeprof.pipeline import gate as gates
         from edgeprof.pipeline.baseline import read_baseline, write_baseline
         from edgeprof.pipeline.gate_calibrate import calibrate as calibrated
-        from edgeprof.rank.gate_limits import parse_limits
 
-        file, asked, told = Path(baseline), parse_limits(**limits), progress or Silent()
+        file, asked, told = Path(baseline), _parsed(limits), progress or Silent()
         _check(run, files, training)
         old = None
         with ours():
@@ -156,9 +155,8 @@ class GateMethods(Based):
         """
         from edgeprof.pipeline.baseline import read_baseline, write_baseline
         from edgeprof.pipeline.gate_calibrate import calibrate
-        from edgeprof.rank.gate_limits import parse_limits
 
-        file, asked = Path(baseline), parse_limits(**limits)
+        file, asked = Path(baseline), _parsed(limits)
         with ours():
             old = read_baseline(file)
         board = self._board(file, old, device)
@@ -201,6 +199,13 @@ class GateMethods(Based):
         if old is not None:
             gates.check_fits(old, this)
         return run.outcome_with_samples if isinstance(run, RunResult) else gates.assemble(store, this, write=False)
+
+
+def _parsed(limits: Gating) -> GateLimits:
+    from edgeprof.rank.gate_limits import parse_limits
+
+    asking.check(limits, Gating)
+    return parse_limits(**limits)
 
 
 def _check(run: object, files: Sequence[FilePath], training: str | None) -> None:

@@ -90,6 +90,8 @@ def exporters(
     Raises:
         UsageError: one of them does not exist.
     """
+    if isinstance(asked, str):  # from Python; its letters would be taken for names
+        raise UsageError("exporters are a list, one exporter too", hint=f"[{asked!r}]")
     names = asked or (recipe and recipe.exporters) or (device and device.exporters) or suite.names("exporters")
     if not names:
         raise UsageError("the suite has no exporters", where=str(suite.root / "exporters"))
