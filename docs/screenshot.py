@@ -1,6 +1,7 @@
 """Makes the pictures of the report in docs/.
 
-report.png is the top of a real report: `make screenshot` takes the newest run in this folder, or name a report.html.
+report.png is a real report from its budget to the end of its plot: `make screenshot` takes the newest run in this
+folder, or name a report.html.
 choose.png (a budget) and devices.png (side by side) are made of the made up records of the tests, on any machine.
 """
 
@@ -31,7 +32,12 @@ def main() -> None:
         if report is not None:
             page = window.new_page(viewport={"width": SIZE[0], "height": SIZE[1]}, color_scheme="light")
             page.goto(report.resolve().as_uri())
-            page.screenshot(path=HERE / "report.png")
+            boxes = [page.locator(one).bounding_box() for one in ("#choose", "section:has(#tradeoff)")]
+            assert boxes[0] is not None
+            assert boxes[1] is not None
+            top, end = boxes[0]["y"] - 30, boxes[1]["y"] + boxes[1]["height"] + 20
+            clip = {"x": 0, "y": top, "width": SIZE[0], "height": end - top}
+            page.screenshot(path=HERE / "report.png", full_page=True, clip=clip)
             print(f"{report} -> {HERE / 'report.png'}")
         made_up(window, Path(folder))
         window.close()
