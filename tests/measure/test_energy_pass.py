@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -52,9 +53,9 @@ class Bench:
         self.connection = LocalConnection(HERE, self.store)
         self.artifacts: list[Artifact] = []
 
-    def measured(self, *milliseconds: float) -> Run:
-        """A run of "files" that take so long, each with one round measured."""
-        does = [f"draws {self.marker} {one}" for one in milliseconds]
+    def measured(self, *milliseconds: float, also: Sequence[str] = ()) -> Run:
+        """A run of "files" that take so long, and of others, each with one round measured."""
+        does = [*(f"draws {self.marker} {one}" for one in milliseconds), *also]
         self.artifacts = [tiny_models.stand_in_artifact(self.store, one) for one in does]
         found = facts(self.connection)
         planned, _ = cells(self.artifacts, HERE, found)
@@ -181,6 +182,32 @@ def test_readings_that_turn_into_nonsense_end_a_round(bench: Bench) -> None:
     assert found.rounds == 1  # one round is a figure, without an interval
     assert found.energy_mj is not None
     assert found.energy_mj.high is None
+
+
+def samplers(folder: Path) -> list[int]:
+    """Processes of agents in this folder that read a sensor."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = entry.read_bytes().split(b"\0")
+            if b"sampler" in words and any(os.fsencode(folder) in word for word in words):
+                found.append(int(entry.parent.name))
+    return found
+
+
+@pytest.mark.slow
+def test_a_file_that_ends_its_process_loses_its_own_energy_alone(bench: Bench, tmp_path: Path) -> None:
+    deadly = tmp_path / "deadly"
+    run = bench.measured(4, also=[f"killed-once {deadly}"])
+    deadly.touch()
+    (failure,) = bench.energy(run)
+    assert failure.identity.model == "killed-once"
+    assert failure.error.startswith(("no energy: ", "its energy was not measured to the end: "))
+    drawn, lost = energies(bench.store, run)
+    assert drawn.energy_mj is not None
+    assert drawn.rounds == 3
+    assert (lost.reason is not None) == (lost.rounds == 0)
+    processes.await_value(lambda: not samplers(tmp_path) or None)
 
 
 def test_a_call_that_the_agent_does_not_understand_is_told_and_not_waited_for(
