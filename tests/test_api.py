@@ -298,6 +298,10 @@ def test_mistakes_are_errors_of_ours(folder: Path, tmp_path: Path) -> None:
         lambda: suite.train("demo", **wrong("threads", "two")),
         lambda: suite.gate(tmp_path / "baseline.json", **wrong("latency", 5)),
         lambda: suite.fleet("localhost"),
+        lambda: suite.profile(good, **wrong("threads", [1.5])),
+        lambda: suite.profile(good, **wrong("threads", 1)),
+        lambda: suite.profile(good, **wrong("cores", ["0"])),
+        lambda: suite.profile(good, **wrong("cores", "all")),
         lambda: suite.run(exporters="onnx-fp32"),
     ):
         with pytest.raises(UsageError) as caught:

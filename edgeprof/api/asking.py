@@ -100,6 +100,13 @@ def check(given: Mapping[str, object], kind: type) -> None:
         raise UsageError(f"{name} means nothing: {what}", hint=f"see edgeprof.api.asking.{kind.__name__}") from error
 
 
+class Binding(TypedDict, total=False):
+    """Where to run: keywords of `Suite.profile`, as its options."""
+
+    threads: Sequence[int] | None
+    cores: Cores | None
+
+
 def asked(
     *,
     quick: bool = False,
@@ -176,6 +183,9 @@ def bound(device: Device, threads: Sequence[int] | None, cores: Cores | None) ->
     Raises:
         UsageError: a number means nothing.
     """
+    # Ranges are sequences too, but none to a checker of types.
+    counts, binding = (list(one) if isinstance(one, range) else one for one in (threads, cores))
+    check({"threads": counts, "cores": binding}, Binding)
     if threads:
         if min(threads) < 1:
             raise UsageError(f"threads must be 1 or more, not {min(threads)}")
