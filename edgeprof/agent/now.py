@@ -7,6 +7,7 @@ import re
 import time
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
+from . import programs
 from .facts import usable_cores
 from .readers import MOST, clean, text
 from .telemetry import core_times, reading
@@ -101,6 +102,8 @@ def watched(
         # Bounded, since no float holds every number that a broken file may tell.
         sums = [min(MOST, max(0, sum(times_after[core][i] - times[core][i] for core in both))) for i in (0, 1)]
         busy, stolen = round(max(0.0, sums[0] / 1e9 - mine) / elapsed, 2), round(sums[1] / 1e9 / elapsed, 2)
+    for one in took[:NAMED]:
+        one.update(user=programs.user(root, one["pid"]), program=programs.program(root, one["pid"]))
     return {"busy": took[:NAMED], "busy_cores": busy, "stolen_cores": stolen}
 
 

@@ -206,10 +206,12 @@ def _load(facts: DeviceFacts, device: Device, now: Now) -> Iterator[Finding]:
         cores = sum(len(one.cores) for one in _used(facts, device)) or facts.cores
         threads = max((cores if one == "all" else one for one in device.threads), default=cores)
         crowded = now.busy_cores - max(0, cores - threads) > conditions.CROWDED * threads
-        named = ", ".join(f"{one.name} (process {one.pid}, {one.cores:.1f})" for one in now.busy)
+        named = ", ".join(_named(one) for one in now.busy)
+        others = any(one.name not in UNITS for one in now.busy)
+        way = "wait until they end, or have them stopped by whoever started them" if others else "stop them"
         yield Finding(
             severity="spoils" if crowded else "may spoil",
-            what=f"other programs keep {now.busy_cores:.1f} of {facts.cores} cores busy: stop them"
+            what=f"other programs keep {now.busy_cores:.1f} of {facts.cores} cores busy: {way}"
             + (f": {named}" if named else ""),
             mend=_stop(now.busy),
             reason="other load",
@@ -226,12 +228,15 @@ def _load(facts: DeviceFacts, device: Device, now: Now) -> Iterator[Finding]:
         )
 
 
+def _named(one: Busy) -> str:
+    whose = f"user {one.user}, " if one.user else ""
+    return f"{one.program or one.name} ({whose}process {one.pid}, {one.cores:.1f} cores)"
+
+
 def _stop(busy: Sequence[Busy]) -> str | None:
-    """One command for all of them."""
+    """Of services alone: another's program may be work that must not be lost, and a number may be reused meanwhile."""
     units = dict.fromkeys(unit for one in busy for unit in UNITS.get(one.name, "").split())
-    pids = [str(one.pid) for one in busy if one.name not in UNITS]
-    lines = [f"sudo systemctl stop {' '.join(units)}"] if units else []
-    return " && ".join(lines + ([f"sudo kill {' '.join(pids)}"] if pids else [])) or None
+    return f"sudo systemctl stop {' '.join(units)}" if units else None
 
 
 def _memory(now: Now) -> Iterator[Finding]:

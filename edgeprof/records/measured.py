@@ -143,6 +143,10 @@ class Busy(Record):
     pid: int
     cores: float
     """Processors that it keeps busy."""
+    user: str | None = None
+    """Whose it is."""
+    program: str | None = None
+    """The file name of its program and of the script or module that it interprets: `python3 train.py`."""
 
 
 class Now(Record):

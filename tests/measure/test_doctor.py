@@ -250,14 +250,16 @@ def test_sudo_is_spoken_of_only_where_it_is_needed_and_wants_a_password() -> Non
 
 
 def test_other_programs_spoil_it_when_no_core_is_left_for_them() -> None:
-    busy = (Busy(name="stress", pid=812, cores=1.0), Busy(name="unattended-upgr", pid=9, cores=0.2))
+    """Only services are offered to be stopped: a number alone may be a colleague's work, or be reused meanwhile."""
+    job = Busy(name="python", pid=812, cores=1.0, user="anna", program="python3 train.py")
+    busy = (job, Busy(name="unattended-upgr", pid=9, cores=0.2))
     facts = at(busy=busy, busy_cores=1.25)
     found = only(facts)
     assert (found.severity, found.reason) == ("spoils", "other load")
-    assert "stress (process 812, 1.0)" in found.what
-    assert found.mend == (
-        "sudo systemctl stop unattended-upgrades apt-daily.timer apt-daily-upgrade.timer && sudo kill 812"
-    )
+    assert "python3 train.py (user anna, process 812, 1.0 cores), unattended-upgr (process 9, 0.2 cores)" in found.what
+    assert "wait until they end, or have them stopped by whoever started them" in found.what
+    assert found.mend == "sudo systemctl stop unattended-upgrades apt-daily.timer apt-daily-upgrade.timer"
+    assert only(at(busy=busy[:1], busy_cores=1.0)).mend is None
     assert only(facts, device(threads=(1, 2))).severity == "may spoil"
     assert only(at(busy_cores=0.3)).mend is None
 
