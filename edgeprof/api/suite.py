@@ -97,6 +97,14 @@ class Suite(DeviceMethods, MakingMethods, MeasuringMethods, GateMethods, Reading
         """The deployable forms of `exporters/`."""
         return tuple(self._place.files.exporter(name) for name in self._place.files.names("exporters"))
 
+    def training_names(self) -> tuple[str, ...]:
+        """The recipes of `training/` by name, whether or not their files are right."""
+        return tuple(self._place.files.names("training"))
+
+    def exporter_names(self) -> tuple[str, ...]:
+        """The deployable forms of `exporters/` by name, whether or not their files are right."""
+        return tuple(self._place.files.names("exporters"))
+
     def device_names(self) -> tuple[str, ...]:
         """The devices of `devices/` by name, whether or not their files are right."""
         return tuple(self._place.files.names("devices"))

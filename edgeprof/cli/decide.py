@@ -11,6 +11,7 @@ import typer
 
 from edgeprof.cli import console
 from edgeprof.cli.app import Options, app
+from edgeprof.cli.completing import device_names, exporter_words, run_names, training_words
 from edgeprof.cli.options import AsJson, RunName, model_words
 from edgeprof.errors import EXIT_OK, EXIT_RECORD, UsageError, nearest
 
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 PANEL = "Decide, from what was measured"
 
-OptionalDevice = Annotated[str | None, typer.Option("--device", "-d", help="Only runs on this device. Default: any.")]
+OptionalDevice = Annotated[
+    str | None,
+    typer.Option("--device", "-d", help="Only runs on this device. Default: any.", autocompletion=device_names),
+]
 
 
 def _orders() -> list[str]:
@@ -78,9 +82,10 @@ def rank(
         on_device_lines.tell_on_device(found.ranking)
 
 
-def _shown_words() -> list[str]:
-    """For completion on the command line."""
-    return [*Shown, LATEST]
+def _shown_words(ctx: typer.Context, incomplete: str) -> list[str]:
+    """For completion on the command line: lists, and runs as soon as one is begun."""
+    words = [word for word in (*Shown, LATEST) if word.startswith(incomplete)]
+    return words or run_names(ctx, incomplete)
 
 
 @app.command(
@@ -112,7 +117,10 @@ def show(
         ),
     ] = None,
     training: Annotated[
-        str | None, typer.Option("--training", "-t", help="With `accuracy` or `effect`: of this training.")
+        str | None,
+        typer.Option(
+            "--training", "-t", help="With `accuracy` or `effect`: of this training.", autocompletion=training_words
+        ),
     ] = None,
     device: Annotated[
         list[str] | None,
@@ -121,14 +129,24 @@ def show(
             "-d",
             help="With `effect`: with the latencies of the newest run there. With `history`: its runs. With `proxies`:"
             " may be repeated; default: all with a run.",
+            autocompletion=device_names,
         ),
     ] = None,
-    run: Annotated[str | None, typer.Option("--run", help="With `effect` or `proxies`: of this run.")] = None,
+    run: Annotated[
+        str | None,
+        typer.Option("--run", help="With `effect` or `proxies`: of this run.", autocompletion=run_names),
+    ] = None,
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="With `history`: which.", autocompletion=model_words)
     ] = None,
     exporter: Annotated[
-        str | None, typer.Option("--exporter", "-e", help="With `history`: in this form alone. Default: in all.")
+        str | None,
+        typer.Option(
+            "--exporter",
+            "-e",
+            help="With `history`: in this form alone. Default: in all.",
+            autocompletion=exporter_words,
+        ),
     ] = None,
     budget: Annotated[
         str | None, typer.Option(help="With `effect`: what is chosen for this latency (5ms, 0.2s) under each.")
@@ -194,7 +212,7 @@ def _named(suite: Suite, what: str) -> str:
         return suite.find_run().run
     runs = [one.run for one in suite.records(Run)]
     if what not in runs:
-        known = [*_shown_words(), *reversed(runs)]
+        known = [*Shown, LATEST, *reversed(runs)]
         raise UsageError(f"there is no run and no list {what!r}", hint=nearest(what, known))
     return what
 

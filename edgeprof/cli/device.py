@@ -9,13 +9,14 @@ import typer
 
 from edgeprof.cli import console, host_keys
 from edgeprof.cli.app import Options, app
+from edgeprof.cli.completing import device_names
 from edgeprof.cli.measure import PANEL
 from edgeprof.cli.options import AsJson, ExporterNames, Wait, seconds
 
 device_app = typer.Typer(no_args_is_help=True, help="Add boards, look at them, and keep them in order.")
 app.add_typer(device_app, name="device", rich_help_panel=PANEL)
 
-Name = Annotated[str, typer.Argument(help="A file of devices/.")]
+Name = Annotated[str, typer.Argument(help="A file of devices/.", autocompletion=device_names)]
 Fingerprint = Annotated[
     str | None,
     typer.Option(help="The host key that you expect, SHA256:..., for scripts: nothing is asked, another is refused."),

@@ -10,6 +10,7 @@ import typer
 
 from edgeprof.cli import console
 from edgeprof.cli.app import Options, app
+from edgeprof.cli.completing import run_names
 from edgeprof.cli.decide import PANEL
 from edgeprof.cli.options import AsJson, TrainingName, Wait, device_words, seconds
 from edgeprof.errors import EXIT_DEVICE, EXIT_OK, EXIT_USAGE, EdgeprofError
@@ -48,7 +49,11 @@ def gate(
     ] = None,
     run: Annotated[
         str | None,
-        typer.Option("--run", help="Judge this finished run (or `latest`) and measure nothing, but with --again."),
+        typer.Option(
+            "--run",
+            help="Judge this finished run (or `latest`) and measure nothing, but with --again.",
+            autocompletion=run_names,
+        ),
     ] = None,
     training: TrainingName = None,
     latency: Annotated[

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from edgeprof.cli.completing import exporter_words, run_names, training_words
 from edgeprof.errors import EdgeprofError, UsageError
 
 if TYPE_CHECKING:
@@ -50,16 +51,23 @@ DeviceNames = Annotated[
         autocompletion=device_words,
     ),
 ]
-TrainingName = Annotated[str | None, typer.Option("--training", "-t", help="A file of training/. Default: demo.")]
+TrainingName = Annotated[
+    str | None,
+    typer.Option("--training", "-t", help="A file of training/. Default: demo.", autocompletion=training_words),
+]
 ExporterNames = Annotated[
     list[str] | None,
     typer.Option(
         "--exporter",
         "-e",
         help="A file of exporters/; may be repeated. Default: the recipe's, else the device's, else all that fit it.",
+        autocompletion=exporter_words,
     ),
 ]
-RunName = Annotated[str | None, typer.Option("--run", help="A run by name. Default: the newest finished one.")]
+RunName = Annotated[
+    str | None,
+    typer.Option("--run", help="A run by name. Default: the newest finished one.", autocompletion=run_names),
+]
 Wait = Annotated[str, typer.Option(help="How long to wait if another edgeprof works here, for example 90s, 30m or 2h.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Begin a new run even if an unfinished one could go on.")]
 Rounds = Annotated[

@@ -11,7 +11,7 @@ import typer
 from edgeprof.cli import console
 from edgeprof.cli.app import Options, app
 from edgeprof.cli.decide import PANEL
-from edgeprof.cli.options import AsJson, RunName
+from edgeprof.cli.options import AsJson, RunName, device_words
 
 
 class PlotKind(StrEnum):
@@ -36,6 +36,7 @@ def report(
             "-d",
             help="Only runs on this device. Several, or `all` that have a run: the newest run of each, side by side in"
             " one report. Default: the newest run on any.",
+            autocompletion=device_words,
         ),
     ] = None,
     run: RunName = None,
