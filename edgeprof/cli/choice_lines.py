@@ -26,10 +26,12 @@ def tell(choice: Choice, *, hint: bool = True) -> None:
     print(plain(choice.reason))
     picked = [one for one in (choice.chosen, choice.runner_up, choice.nearest_miss) if one is not None]
     variants = several([*picked, *choice.rejected])
+    if choice.nearest_miss is not None:  # the reason names it
+        label = "nearest miss" if choice.nearest_miss.trusted else "not trusted"
+        print(f"  {label + ':':<13} {_numbers(choice.nearest_miss, choice.limits)}")
     for label, one, odds in (
         ("chosen", choice.chosen, choice.chosen_odds),
         ("runner-up", choice.runner_up, choice.runner_up_odds),
-        ("nearest miss", choice.nearest_miss, None),
     ):
         if one is not None:
             print(f"  {label + ':':<13} {who(one, variants)}: {_numbers(one, choice.limits)}")

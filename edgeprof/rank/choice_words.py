@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+import shlex
+from collections.abc import Collection, Mapping, Sequence
 
 from edgeprof.rank.latency import Latency, latency, shown_latency
 from edgeprof.records import Candidate, Limits, Odds, Ranking
+
+IF_TRUSTED = "Would be chosen if it could be trusted"
+DEFAULT_TRAINING = "demo"
+"""What `edgeprof run` takes where none is named."""
 
 
 def over_budget(one: Candidate, its: Latency, limits: Limits) -> list[str]:
@@ -131,9 +136,26 @@ def none_because(
     kept = "meets the budget at the upper end of its interval" if one_budget else "keeps to all limits"
     doubtful = sum(set(some) == {"trust"} for some in hindered.values())
     if doubtful:
-        would = f"{doubtful} would, but cannot be trusted: see why, and measure again"
-        return f"No candidate that can be trusted {kept}; {would}. {nearest}"
+        return (
+            f"No candidate that can be trusted {kept}; {doubtful} would, but cannot be trusted."
+            f" {IF_TRUSTED}: {name(miss, several)} ({refusals[miss.job]})."
+            f" To measure again: {again([ranking.device], ranking.training)}"
+        )
     return f"No candidate {kept}. {nearest}"
+
+
+def again(devices: Sequence[str], training: str | None) -> str:
+    """The command that measures again what a ranking holds, as a shell reads it."""
+    words = ["edgeprof run"] if training else ["edgeprof profile FILE..."]
+    words.append("--fresh")
+    if training not in (None, DEFAULT_TRAINING):
+        words.append(_option("--training", training or ""))
+    return " ".join([*words, *(_option("--device", one) for one in devices)])
+
+
+def _option(option: str, value: str) -> str:
+    """One that begins like an option stays a value."""
+    return f"{option}{'=' if value.startswith('-') else ' '}{shlex.quote(value)}"
 
 
 def threads(candidate: Candidate) -> str:

@@ -46,7 +46,7 @@ def choose(
     p99 the 99% bound), and so must that of the energy; the other limits are kept by what was measured: top-1, the
     file's size, the largest resident set. The best is the most accurate, ties settled by the lower upper bound, then by
     the smaller file; with `maximize` throughput the one of the lowest median. Everything else is told why it was not
-    taken.
+    taken. Where nothing is, the nearest miss is what would be chosen if it could be trusted, if only that is wanting.
 
     Args:
         limits: or a budget in ms alone.
@@ -86,7 +86,7 @@ def choose(
     )
     odds = _odds(candidates, asked, known, within)
     several = len({(one.init, one.seed) for one in candidates}) > 1
-    miss = None if chosen else min(candidates, key=lambda one: _distance(one, refusals[one.job], asked), default=None)
+    miss = None if chosen else _nearest(candidates, refusals, asked)
     hindered = {job: {each.limit for each in some} for job, some in refusals.items()}
     why = {job: "; ".join(each.reason for each in some) for job, some in refusals.items()}
     return Choice(
@@ -164,6 +164,21 @@ def merit(one: Candidate, limits: Limits) -> tuple[float, float, int, str]:
 def preference(candidate: Candidate) -> tuple[float, float, int, str]:
     """`merit` under a budget on p90."""
     return merit(candidate, Limits())
+
+
+def only_trust(refusals: Sequence[Refusal]) -> bool:
+    """Whether it would keep to the limits if it could be trusted."""
+    return bool(refusals) and all(each.limit == "trust" for each in refusals)
+
+
+def _nearest(
+    candidates: Sequence[Candidate], refusals: Mapping[str, Sequence[Refusal]], limits: Limits
+) -> Candidate | None:
+    """What would be chosen if it could be trusted; where nothing would, what is kept out by the least."""
+    would = [one for one in candidates if only_trust(refusals[one.job])]
+    if would:
+        return min(would, key=lambda one: merit(one, limits))
+    return min(candidates, key=lambda one: _distance(one, refusals[one.job], limits), default=None)
 
 
 def _distance(one: Candidate, refusals: Sequence[Refusal], limits: Limits) -> tuple[object, ...]:

@@ -113,7 +113,7 @@ class Budgets(Record):
     """Names of `LIMITS` that something is known of."""
     data: str
     """JSON: the `limits`, the names of the `files`, and the `candidates`, a list for each device. Of each candidate:
-    the id of its row, its name, the number of its file, whether it is trusted, the place of its job among the jobs;
+    the id of its row, its name, the number of its file, null or why it is not trusted, the place of its job among the jobs;
     both ends of the interval of its top-1 and its test images; the values that `limits` hold; value and upper bound
     in ms of each of `PERCENTILES`; and the curves of `report.odds`, where they are known."""
 
@@ -156,13 +156,16 @@ def budgets(
 
 
 def devices(rankings: Sequence[Ranking]) -> str:
-    """JSON: of the devices, in the order of `Budgets.data`, the name and what names its run to `edgeprof choose`."""
+    """JSON: of the devices, in the order of `Budgets.data`, the name, what names its run to `edgeprof choose`, and what
+    measures it again (as `rank.choice_words.again`)."""
     several = len(rankings) > 1
     return msgspec.json.encode(
         [
             {
                 "name": clean(one.device),
                 "asked": _asked("--device", one.device) if several else _asked("--run", one.run),
+                "again": _again(one.training),
+                "option": _asked("--device", one.device),
             }
             for one in rankings
         ]
@@ -185,6 +188,13 @@ def _asked(option: str, name: str) -> str:
     return f"{option}={quoted}" if name.startswith("-") else f"{option} {quoted}"
 
 
+def _again(training: str | None) -> str:
+    """The command without its devices."""
+    if training is None:
+        return "profile FILE... --fresh"
+    return "run --fresh" if training == "demo" else f"run --fresh {_asked('--training', training)}"
+
+
 def _told(one: LimitField) -> dict[str, object]:
     return {key: value for key, value in one._asdict().items() if key != "read"}
 
@@ -203,7 +213,7 @@ def _rows(
             ids[one.job],
             names.full(one),
             files[identity(one)],
-            one.trusted,
+            None if one.trusted else clean("; ".join(one.reasons)) or "no reason given",
             order[one.job],
             [one.top1_low, one.top1_high, one.test_images],
             [each.read(one) for each in LIMITS],

@@ -37,5 +37,6 @@ def test_the_nearest_miss_is_told_once_and_why_its_p90_stands_for_p99(capsys: py
     assert "too few samples for p99, p90 5.5 ms (at most 6)" in said
     assert "p90 of 5.50 ms, which p99 is at least, is over 5 ms" in said
     table = said.partition("rejected")[2]
+    assert said.count("model-near") == 1
     assert "model-near" not in table
     assert "model-far" in table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from rank_records import candidate, ranking_of
 
 from edgeprof.errors import UsageError
 from edgeprof.rank import choose, parse_budget
+from edgeprof.records import Limits
 
 
 @pytest.mark.parametrize(
@@ -137,7 +139,7 @@ def test_the_nearest_miss_is_one_that_only_latency_keeps_out() -> None:
         ranking_of(
             candidate("far", p90_high_ms=9.0),
             candidate("near", p90_high_ms=5.2),
-            candidate("odd", p90_high_ms=1.0, trusted=False),
+            candidate("odd", p90_high_ms=6.0, trusted=False),
             candidate("blind", p90_high_ms=1.0, top1=None),
         ),
         5.0,
@@ -148,6 +150,26 @@ def test_the_nearest_miss_is_one_that_only_latency_keeps_out() -> None:
     assert found.nearest_miss.job == "near"
     assert len(found.rejected) == 4
     assert "5.20 ms" in found.reason
+
+
+def test_what_only_trust_keeps_out_is_named_by_the_rule_of_the_choice() -> None:
+    """The most accurate of them, not the fastest, though something trusted comes near; with what measures again."""
+    rows = (
+        candidate("near", top1=0.99, p90_high_ms=5.2),
+        candidate("fast", top1=0.90, p90_high_ms=0.5, trusted=False, reasons=("other load",)),
+        candidate("good", top1=0.95, p90_high_ms=4.0, trusted=False, reasons=("other load", "trend")),
+        candidate("best", top1=0.99, p90_high_ms=9.0, trusted=False, reasons=("other load",)),
+    )
+    ranked = msgspec.structs.replace(ranking_of(*rows), device="my board", training="demo")
+    found = choose(ranked, 5.0)
+    assert found.nearest_miss is not None
+    assert found.nearest_miss.job == "good"
+    assert "; 2 would, but cannot be trusted. Would be chosen if it could be trusted: model-good as " in found.reason
+    assert "(not trusted: other load; trend). " in found.reason
+    assert found.reason.endswith("To measure again: edgeprof run --fresh --device 'my board'")
+    fastest = choose(ranked, Limits(budget_ms=1.0, maximize="throughput"))
+    assert fastest.nearest_miss is not None
+    assert fastest.nearest_miss.job == "fast"
 
 
 def test_nothing_measured_says_so() -> None:

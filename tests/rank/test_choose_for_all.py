@@ -61,5 +61,29 @@ def test_for_throughput_the_slowest_device_decides() -> None:
     assert [each.candidate.model for each in of(limits, one, other).chosen] == ["n", "n"]
 
 
+def test_what_only_trust_keeps_out_is_named_by_the_rule_of_the_choice() -> None:
+    """The most accurate of the files that trust alone keeps out, whatever the number of devices where it does."""
+    pi = on(
+        "pi",
+        candidate("a", model="big", top1=0.95, trusted=False, reasons=("trend",)),
+        candidate("b", model="small", top1=0.9),
+        candidate("c", model="slow", top1=0.99, p90_high_ms=9.0),
+    )
+    nano = on(
+        "nano",
+        candidate("d", model="big", top1=0.95, trusted=False, reasons=("other load",)),
+        candidate("e", model="small", top1=0.9, trusted=False, reasons=("other load",)),
+        candidate("f", model="slow", top1=0.99),
+    )
+    found = of(Limits(budget_ms=5.0), pi, nano)
+    assert found.chosen == ()
+    assert "; 2 would, but cannot be trusted. Would be chosen if it could be trusted: big " in found.reason
+    assert "on pi with 1 thread not trusted: trend; on nano with 1 thread not trusted: other load" in found.reason
+    assert found.reason.endswith(" --fresh --device pi --device nano")
+    assert [miss.split()[0] for miss in found.misses] == ["big", "small", "slow"]
+    alone = of(Limits(budget_ms=5.0), on("pi", *pi.candidates[1:]), on("nano", *nano.candidates[1:]))
+    assert alone.reason.endswith(" --fresh --device nano")
+
+
 def test_nothing_measured_anywhere_is_told() -> None:
     assert of(Limits(budget_ms=5.0), on("pi"), on("nano")).reason == "Nothing was measured on any of the devices."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,46 @@ def test_the_page_chooses_as_edgeprof_choose_does(visit: Open, tmp_path: Path, s
         limits = [limit for one in choice.rejected for limit in one.limits]
         assert refused == {limit: limits.count(limit) for limit in set(limits)}, (budget, percentile)
     assert {bool(told["chosen"]) for told in answers} == {True, False}
+
+
+def untrusted() -> Ranking:
+    """As scrambled, but nothing is trusted, of the training that `edgeprof run` takes."""
+    ranking = scrambled(5)
+    rows = tuple(
+        msgspec.structs.replace(one, trusted=False, reasons=("other load", f"reason {at}"))
+        for at, one in enumerate(ranking.candidates)
+    )
+    return msgspec.structs.replace(ranking, candidates=rows, training="demo", device="my board")
+
+
+def test_where_trust_alone_is_wanting_the_page_says_what_choose_says(visit: Open, tmp_path: Path) -> None:
+    """What would be chosen, why it is not trusted, how many would keep to the budget, and what measures again."""
+    ranking = untrusted()
+    page = visit(write_reports(ranking, [], tmp_path)["html"])
+    ids = row_ids(ranking.candidates)
+    asked = budgets_of(ranking, 5, 5)
+    for (budget, percentile), told in zip(asked, ask(page, asked), strict=True):
+        right = expected(choose(ranking, budget, percentile), ids)
+        assert {key: told[key] for key in right} == right, (budget, percentile)
+    counts = set()
+    for budget in (0.2, 1.0, 2.5, 8.0):
+        page.locator("#budget-field").fill(repr(budget))
+        page.locator("#budget-percentile").select_option("90")
+        text = page.locator("#answer").inner_text()
+        choice = choose(ranking, budget)
+        assert choice.nearest_miss is not None
+        found = re.search(r"(\d+) would, but cannot be trusted", choice.reason)
+        counts.add(found and found[1])
+        assert (found and found[0] in text) or (not found and "would" not in text)
+        assert "not trusted" in text
+        if found:
+            assert "Would be chosen if it could be trusted" in text
+            assert f"Not trusted: {'; '.join(choice.nearest_miss.reasons)}" in text
+            assert "Nearest miss" not in text
+            again = page.locator("#answer .again").inner_text()
+            assert choice.reason.endswith(again)
+            assert again == "To measure again: edgeprof run --fresh --device 'my board'"
+    assert len(counts) > 2
 
 
 def test_the_slider_works_by_keyboard_and_tells_what_it_does(visit: Open, report: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -191,6 +192,40 @@ def test_one_file_for_all_devices_under_all_limits(visit: Open, tmp_path: Path) 
     assert len(answers) > 3
     words = shlex.split(page.locator("#command").inner_text())
     assert words[:8] == ["edgeprof", "choose", "--device", "board-0", "--device", "board-1", "--device", "board-2"]
+
+
+def test_the_file_that_only_trust_keeps_out_of_all_devices_is_told_as_by_the_command(
+    visit: Open, tmp_path: Path
+) -> None:
+    found, spreads = fleet(3, 2)
+    doubted = tuple(
+        msgspec.structs.replace(one, trusted=False, reasons=("trend",)) for one in found.rankings[1].candidates
+    )
+    second = msgspec.structs.replace(found.rankings[1], candidates=doubted)
+    found = msgspec.structs.replace(found, rankings=(found.rankings[0], second, found.rankings[2]))
+    page = visit(write_fleet(found, spreads, tmp_path)["html"])
+    files = json.loads(page.locator("#choose").get_attribute("data-candidates") or "")["files"]
+    names = Names([one for ranking in found.rankings for one in ranking.candidates])
+    bounds = [one.p90_high_ms for one in found.rankings[0].candidates if one.p90_high_ms is not None]
+    told_of = set()
+    for budget in (min(bounds) / 100, *sorted(bounds)[::3], 100 * max(bounds)):
+        limits = Limits(budget_ms=budget)
+        best = choose_for_all([(ranking, choose(ranking, limits)) for ranking in found.rankings], limits)
+        (told,) = ask(page, [{"budget-field": repr(budget)}])
+        assert not told["forAll"]
+        assert bool(told["wouldForAll"]) == ("would, but cannot be trusted" in best.reason)
+        if told["wouldForAll"]:
+            name = files[int(told["wouldForAll"])]
+            number = re.search(r"\d+ would, but cannot be trusted", best.reason)
+            assert number is not None
+            assert number[0] in told["text"]
+            same = {names.file(one, 80) for one in doubted if best.misses[0].startswith(f"{one.model} ")}
+            assert name in same, (name, best.misses[0])
+            again = page.locator("#answer .again").inner_text()
+            assert again.endswith("--device board-1")
+            assert best.reason.endswith(again)
+        told_of.add(told["wouldForAll"])
+    assert len(told_of) > 2
 
 
 def noisy() -> tuple[Ranking, list[Measurement]]:

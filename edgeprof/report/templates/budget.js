@@ -33,6 +33,11 @@ if (SECTION) {
   const rounded = (value) => Number(value.toPrecision(3));
   const say = (percentile) => (percentile === 50 ? "median" : `p${percentile}`);
   const link = (one) => build("a", { href: `#${one.id}` }, one.name);
+  const IF_TRUSTED = "would be chosen if it could be trusted";
+  const doubted = (one) => (one.trusted ? [] : [" ", build("a", { className: "badge doubt", href: "#doubts" }, "not trusted")]);
+  const measureAgain = (numbers) => build("p", { className: "command again" }, "To measure again: ",
+    build("code", {}, `edgeprof ${devices[numbers[0]].again} ${numbers.map((one) => devices[one].option).join(" ")}`));
+  const wouldToo = (number) => (number ? `; ${number} would, but cannot be trusted` : "");
 
   // What is asked for; with `wrong` in words where that means nothing.
   const numberIn = (input) => (input.validity.badInput ? NaN : input.value.trim() === "" ? null : Number(input.value));
@@ -95,34 +100,40 @@ if (SECTION) {
     return chosen.its.size < runnerUp.its.size ? "The runner-up is as accurate and as fast, but its file is larger."
       : "The runner-up is as good in everything.";
   };
-  const rejected = ({ fit, refused }, asked) => {
+  const rejected = ({ fit, would, refused }, asked) => {
     const reasons = [...refused.values()];
     const counts = new Map();
     for (const [, text] of reasons.flat()) counts.set(text, (counts.get(text) || 0) + 1);
     const parts = [...counts].sort(([, a], [, b]) => b - a).map(([text, number]) => `${text}: ${number}`);
     const several = reasons.some((some) => some.length > 1);
-    return `${fit.length} of ${count(refused.size, "candidate")} ${kept(asked, fit.length === 1, true)}.`
+    return `${fit.length} of ${count(refused.size, "candidate")} ${kept(asked, fit.length === 1, true)}${wouldToo(would.length)}.`
       + (parts.length ? ` Rejected: ${parts.join("; ")}${several ? " (some for several of these)" : ""}.` : "");
   };
   const line = (label, one, asked, told = "") => build("div", {}, build("dt", {}, label),
-    build("dd", {}, link(one), build("small", {}, facts(one, asked)), ...(told ? [build("small", { className: "odds" }, told)] : [])));
+    build("dd", {}, link(one), ...doubted(one), build("small", {}, facts(one, asked)), ...(told ? [build("small", { className: "odds" }, told)] : [])));
 
   const tell = (found, list, asked) => {
     const box = build("dl", { className: "picked" });
     const [first, second] = [found.chosen, found.runnerUp].map((one) => (one ? odds(one, list, asked) : null));
     if (first) box.append(line("Chosen", found.chosen, asked, first.text));
     if (second) box.append(line("Runner-up", found.runnerUp, asked, second.text));
-    if (found.miss) box.append(line("Nearest miss", found.miss, asked));
-    const text = found.chosen ? why(found, asked) : `No candidate ${kept(asked, true)}.`;
+    const would = found.miss && found.would.length > 0;
+    if (would) box.append(line(`${IF_TRUSTED[0].toUpperCase()}${IF_TRUSTED.slice(1)}`, found.miss, asked, `Not trusted: ${found.miss.doubt}`));
+    else if (found.miss) box.append(line("Nearest miss", found.miss, asked));
+    const text = found.chosen ? why(found, asked) : `No candidate ${would ? "that can be trusted " : ""}${kept(asked, true)}.`;
     const turned = first && second && second.best > first.best
       ? " The choice goes by what was measured; the probability also counts how uncertain that is, so the runner-up can be the more probable best." : "";
-    return [box, build("p", {}, `${text}${turned} ${rejected(found, asked)}`)];
+    return [box, build("p", {}, `${text}${turned} ${rejected(found, asked)}`), ...(would ? [measureAgain([0])] : [])];
   };
   const tellAll = (answers, asked) => {
     const all = chooseForAll(answers, asked);
     answer.dataset.forAll = all.length ? String(all[0].file) : "";
     const names = all.slice(0, 2).map(({ file }) => given.files[file]);
-    const text = names.length === 0 ? `No file ${kept(asked, true)} on all devices.`
+    const would = all.length ? [] : chooseForAll(answers, asked, true);
+    answer.dataset.wouldForAll = would.length ? String(would[0].file) : "";
+    const text = would.length ? `No file that can be trusted ${kept(asked, true)} on all devices${wouldToo(would.length)}.`
+      + ` On all devices ${IF_TRUSTED}: ${given.files[would[0].file]}.`
+      : names.length === 0 ? `No file ${kept(asked, true)} on all devices.`
       : `On all devices: ${names[0]}.${names.length > 1 ? ` Runner-up: ${names[1]}.` : " No other file does."}`;
     const head = ["Device", "Chosen", "Runner-up", onlyBudget(asked) ? "Meet it" : "Keep to them"].map((name) => build("th", { scope: "col" }, name));
     const cell = (one, list) => {
@@ -130,12 +141,13 @@ if (SECTION) {
       return build("td", {}, ...(one ? [link(one), build("small", {}, facts(one, asked))] : ["–"]), ...(told ? [build("small", { className: "odds" }, told)] : []));
     };
     const rows = answers.map((found, index) => build("tr", {}, build("th", { scope: "row" }, devices[index].name),
-      found.chosen ? cell(found.chosen, lists[index]) : build("td", {}, "none", ...(found.miss ? [build("small", {}, "nearest: ", link(found.miss))] : [])),
+      found.chosen ? cell(found.chosen, lists[index]) : build("td", {}, "none", ...(found.miss ? [build("small", {}, found.would.length ? `${IF_TRUSTED}: ` : "nearest: ", link(found.miss), ...doubted(found.miss))] : [])),
       cell(found.runnerUp, lists[index]), build("td", { className: "n" }, `${found.fit.length} of ${lists[index].length}`)));
     const table = build("table", {}, build("thead", {}, build("tr", {}, ...head)), build("tbody", {}, ...rows));
     const box = build("div", { className: "scroll", tabIndex: 0, role: "region" }, table);
     box.setAttribute("aria-label", "Choices by device");
-    return [build("p", { className: "for-all" }, text), hinted(box), box];
+    const again = would.length ? [measureAgain([...would[0].there.keys()].filter((at) => !would[0].there[at].trusted))] : [];
+    return [build("p", { className: "for-all" }, text), ...again, hinted(box), box];
   };
 
   // The plot: a line at the budget, and pale what does not meet it.

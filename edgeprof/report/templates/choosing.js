@@ -4,8 +4,8 @@
 // top-1, the lowest upper end, the smallest file, the first job; or the lowest median
 const PERCENTILES = [50, 90, 99];
 const candidatesOf = ({ limits, candidates }) => candidates.map((rows) => rows.map(
-  ([id, name, file, trusted, order, [low, high, images], values, latency, curves = []]) => ({
-    id, name, file, trusted, order, low, high, images, curves,
+  ([id, name, file, doubt, order, [low, high, images], values, latency, curves = []]) => ({
+    id, name, file, trusted: doubt === null, doubt, order, low, high, images, curves,
     its: Object.fromEntries(limits.map((one, at) => [one.name, values[at]])),
     // Where there is no p99, it is at least p90.
     value: (percentile) => latency[2 * PERCENTILES.indexOf(percentile)] ?? latency[2],
@@ -42,19 +42,21 @@ const chooseFor = (candidates, asked, limits) => {
   const refused = new Map(candidates.map((one) => [one, refusals(one, asked, limits)]));
   const whole = (one) => [...merit(one, asked), one.order];
   const fit = candidates.filter((one) => !refused.get(one).length).sort((a, b) => inOrder(whole(a), whole(b)));
-  // Nearest is what only one measured limit keeps out.
+  // What would keep to all if it could be trusted. Nearest is the best of these, or what only one measured limit keeps out.
+  const would = candidates.filter((one) => refused.get(one).length && refused.get(one).every(([name]) => name === "trust"))
+    .sort((a, b) => inOrder(whole(a), whole(b)));
   const distance = (one) => [one.trusted ? 0 : 1, asked.budget !== null && one.bound(asked.percentile) === null ? 1 : 0,
     one.its.top1 === null ? 1 : 0, refused.get(one).length, one.bound(asked.percentile) ?? one.value(asked.percentile), one.order];
   const miss = fit.length || !candidates.length ? null
-    : candidates.reduce((a, b) => (inOrder(distance(b), distance(a)) < 0 ? b : a));
-  return { chosen: fit[0] || null, runnerUp: fit[1] || null, miss, fit, refused };
+    : would[0] || candidates.reduce((a, b) => (inOrder(distance(b), distance(a)) < 0 ? b : a));
+  return { chosen: fit[0] || null, runnerUp: fit[1] || null, miss, fit, would, refused };
 };
 
 // One file for all devices, on each with the number of threads that suits it best there: of those that keep to the limits
-// everywhere the best, each of its merits taken where it is worst.
-const chooseForAll = (answers, asked) => {
+// everywhere the best, each of its merits taken where it is worst. With `doubtful`, what would if it could be trusted too.
+const chooseForAll = (answers, asked, doubtful = false) => {
   const files = new Map();
-  answers.forEach(({ fit }, device) => fit.forEach((one) => {  // the best of a device come first
+  answers.forEach(({ fit, would }, device) => [...fit, ...(doubtful ? would : [])].forEach((one) => {  // the best of a device come first
     const there = files.get(one.file) || [];
     if (!there[device]) there[device] = one;
     files.set(one.file, there);
