@@ -6,6 +6,8 @@
 
 # %%
 import sys
+import tempfile
+from pathlib import Path
 
 from edgeprof import Lines, Suite
 from edgeprof.errors import EdgeprofError
@@ -95,13 +97,16 @@ print(
 # %% [markdown]
 # ## A baseline for a build
 #
-# Kept in the repository, it is what `suite.gate("baseline.json")` holds a later run against, measured as this one was.
-# Of a run that is there nothing is measured; this one is as good as itself, or too little was measured to tell.
+# Kept in the repository (here in a temporary folder), it is what `suite.gate("baseline.json")` holds a later run
+# against, measured as this one was. Of a run that is there nothing is measured; this one is as good as itself, or too
+# little was measured to tell.
 
 # %%
 try:
-    run.write_baseline("baseline.json")
-    gated = suite.gate("baseline.json", run)
+    with tempfile.TemporaryDirectory() as folder:
+        baseline = Path(folder) / "baseline.json"
+        run.write_baseline(baseline)
+        gated = suite.gate(baseline, run)
     print(f"gate: {gated.verdict}: {gated.reason}")
     print(gated.frame()["verdict"].value_counts().to_dict())
 except EdgeprofError as error:

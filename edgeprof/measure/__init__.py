@@ -5,7 +5,7 @@ from edgeprof.measure.doctor import doctor
 from edgeprof.measure.files import formats, present
 from edgeprof.measure.images import Images
 from edgeprof.measure.inputs import Arrays, Shape, read_inputs, shapes
-from edgeprof.measure.metering import energies, energy
+from edgeprof.measure.metering import energies, energy, forewarn
 from edgeprof.measure.operators import operators
 from edgeprof.measure.outputs import collected
 from edgeprof.measure.pair import Side, pair_result, settle
@@ -33,6 +33,7 @@ __all__ = [
     "energies",
     "energy",
     "facts",
+    "forewarn",
     "formats",
     "has_runtime",
     "images_key",

@@ -17,7 +17,7 @@ from edgeprof.agent.power import NONE_FOUND
 from edgeprof.errors import LinkError, RecordError
 from edgeprof.measure.session import GRACE_S, RECONNECTS, failure_key, failure_of, plans
 from edgeprof.progress import Progress
-from edgeprof.records import Artifact, Cell, Device, Energy, Failure, Metered, Round, Run
+from edgeprof.records import Artifact, Cell, Device, DeviceFacts, Energy, Failure, Metered, Round, Run
 from edgeprof.stats.energy import of_cell
 from edgeprof.store import Store
 from edgeprof.target import AgentChannel, Connection, unexpected
@@ -34,6 +34,12 @@ SLOWEST_S = 150.0
 NOT_ASKED = "energy was not asked for: run with --energy"
 NO_ENERGY = "no energy"
 BROKEN_OFF = "the pass that measures energy was broken off before its turn"
+
+
+def forewarn(facts: DeviceFacts, progress: Progress) -> None:
+    """Tell of a device without a sensor before hours are spent on it. An agent that says neither is not judged."""
+    if facts.power is None and facts.power_missing is not None:
+        progress.note(f"{STAGE}: cannot be measured on this device: {facts.power_missing}; all else is")
 
 
 def energy(

@@ -64,6 +64,8 @@ def run(
     def reach(at: At) -> Run:
         found = measuring.facts(at.connection, full=False)
         measuring.bound_cores(at.device, found)
+        if ask.energy:
+            measuring.forewarn(found, at.progress)
         wanted[at.device.name] = fitting(wanted[at.device.name], found, bool(asked), at.progress)
         plan = plan_sha(suite, recipe, wanted[at.device.name], at.device, ask)
         return take_up(at.store, at.device.name, plan, ask.fresh, at.progress) or new_run(

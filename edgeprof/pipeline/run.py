@@ -47,6 +47,8 @@ def run(
         # Before hours of training: can the device be reached at all?
         found = measuring.facts(connection, full=False)
         measuring.bound_cores(board, found)
+        if ask.energy:
+            measuring.forewarn(found, progress)
         wanted = fitting(wanted, found, bool(asked), progress)
         plan = plan_sha(suite, recipe, wanted, board, ask)
         this = take_up(store, board.name, plan, ask.fresh, progress)
@@ -108,6 +110,8 @@ def profile_on(
     """`profile` over a connection that stands."""
     found = measuring.facts(connection, full=False)
     measuring.bound_cores(device, found)
+    if ask.energy:
+        measuring.forewarn(found, progress)
     # Other inputs, and other names for the same bytes, are another plan.
     files = sorted((one.artifact_sha, one.samples_sha or "", one.identity.label()) for one in artifacts)
     plan = digest("profile", files, device, ask.method, ask.per_op, ask.test_images, *_energy(ask))

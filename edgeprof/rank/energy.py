@@ -7,12 +7,18 @@ from collections.abc import Sequence
 import msgspec
 
 from edgeprof.errors import UsageError
-from edgeprof.records import Candidate, Energy
+from edgeprof.records import Candidate, DeviceFacts, Energy
 from edgeprof.stats.energy import Known, known
 
 HINT = (
     "edgeprof run --energy measures it, on a device that has a power sensor: edgeprof device probe NAME tells which, or"
     " why there is none"
+)
+
+
+NO_SENSOR = (
+    "this run's device has no power sensor that can be read, so --energy would measure nothing there either: choose by"
+    " another figure, or measure on a device that has one (edgeprof device probe NAME tells)"
 )
 
 
@@ -42,8 +48,16 @@ def with_energy(candidate: Candidate, found: Energy | None) -> Candidate:
     )
 
 
-def unmeasured(what: str, candidates: Sequence[Candidate], where: str | None = None) -> UsageError:
-    """The error that no candidate's energy is known, and why."""
+def unmeasured(
+    what: str, candidates: Sequence[Candidate], where: str | None = None, facts: DeviceFacts | None = None
+) -> UsageError:
+    """The error that no candidate's energy is known, and why.
+
+    Args:
+        facts: the device's; where they tell that it has no sensor, the hint is not to ask for energy again.
+    """
     reasons = dict.fromkeys(one.energy_reason for one in candidates if one.energy_reason is not None)
     why = "; ".join(reasons) or "it was not measured"
-    return UsageError(f"{what}: no candidate of this run has an energy: {why}", where=where, hint=HINT)
+    without = facts is not None and facts.power is None and facts.power_missing is not None
+    hint = NO_SENSOR if without else HINT
+    return UsageError(f"{what}: no candidate of this run has an energy: {why}", where=where, hint=hint)

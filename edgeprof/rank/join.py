@@ -20,6 +20,7 @@ from edgeprof.records import (
     AS_IN_FILE,
     Artifact,
     Candidate,
+    DeviceFacts,
     Energy,
     Failure,
     Measurement,
@@ -90,7 +91,7 @@ def ranking(
             joined.append((found, rounds))
         else:
             failed.append(_unusable(measurement, fault))
-    candidates = _place(joined, order, right or {}, by)
+    candidates = _place(joined, order, right or {}, by, run.facts)
     by_operator = {one.job: one for one in operators}
     whole = Ranking(
         run=run.run,
@@ -262,12 +263,18 @@ def _joined_words(words: Iterable[str]) -> str:
     return " / ".join(dict.fromkeys(words))
 
 
-def _place(joined: Sequence[_Joined], order: Order, right: Mapping[str, NDArray[np.bool_]], by: str) -> list[Candidate]:
+def _place(
+    joined: Sequence[_Joined],
+    order: Order,
+    right: Mapping[str, NDArray[np.bool_]],
+    by: str,
+    facts: DeviceFacts | None,
+) -> list[Candidate]:
     level = confidence(len(joined))
     quantities = [order(candidate, rounds, level) for candidate, rounds in joined]
     if quantities and all(one.value is None for one in quantities):  # an order of names would pass for an answer
         if "energy" in by and all(one.energy_mj is None for one, _ in joined):
-            raise unmeasured(f"cannot rank by {by!r}", [one for one, _ in joined])
+            raise unmeasured(f"cannot rank by {by!r}", [one for one, _ in joined], facts=facts)
         raise UsageError(
             f"cannot rank by {by!r}: no candidate of this run has all of it",
             hint="ready files have no accuracy, and not every device tells memory; latency and size are always there",

@@ -59,6 +59,22 @@ def test_without_any_energy_ranking_by_it_is_refused_and_says_why(by: str) -> No
     assert "edgeprof run --energy" in (raised.value.hint or "")
 
 
+@pytest.mark.parametrize("reason", ["no power sensor was found; looked for: INA3221", "energy was not asked for"])
+def test_where_the_device_has_no_sensor_the_hint_is_not_to_ask_again(reason: str) -> None:
+    assert RUN.facts is not None
+    facts = msgspec.structs.replace(RUN.facts, power=None, power_missing="no power sensor was found")
+    run = msgspec.structs.replace(ASKED, facts=facts)
+    cells = [msgspec.structs.replace(measurement("a", STEADY), facts=facts)]
+    energies = [of_cell("a", [], reason)]
+    files = [artifact("sha-a", 0.9)]
+    with pytest.raises(UsageError, match=reason) as raised:
+        ranking(run, cells, files, [], by="energy", energies=energies)
+    assert "no power sensor that can be read" in (raised.value.hint or "")
+    with pytest.raises(UsageError, match=reason) as raised:
+        choose(ranking(run, cells, files, [], energies=energies), Limits(budget_ms=9.0, max_energy_mj=5.0))
+    assert "edgeprof run --energy" not in (raised.value.hint or "")
+
+
 def test_a_score_weighs_it() -> None:
     """`b` is as fast and takes half the energy of `a`; accuracy of `c` outweighs neither."""
     energies = [spent("a", 5.0), spent("b", 2.5), spent("c", 10.0)]
