@@ -13,6 +13,7 @@ from rich.table import Table
 from edgeprof.api import FleetResult
 from edgeprof.cli import console, on_device_lines, tables
 from edgeprof.records import ADVICE, Candidate, Failure, Ranking
+from edgeprof.records.advice import advice_of_all
 from edgeprof.records.derived import Fleet
 
 WIDEST = 10_000
@@ -128,8 +129,9 @@ def _doubts(answer: Fleet) -> Iterator[str]:
                 reasons |= dict.fromkeys(one.reasons)
                 who = " / ".join((one.model, one.exporter, ranking.device, tables.threads(one.threads)))
                 yield f"not trusted: {who}: {'; '.join(one.reasons)}"
+    told = advice_of_all(one.method for one in answer.rankings)
     for reason in sorted(set(reasons) & set(ADVICE)):
-        yield f"  hint: {reason}: {ADVICE[reason]}"
+        yield f"  hint: {reason}: {told[reason]}"
 
 
 def _failures(answer: Fleet) -> list[Failure]:

@@ -29,6 +29,8 @@ def tell(found: Gated) -> None:
         console.say(f"note: {one_line(said)}")
     if result.differences:
         names = " ".join(f"--allow {said.partition(': ')[0]}" for said in result.differences)
+        if any(said.startswith("method: ") for said in result.differences):
+            console.say("  hint: without --run, the gate measures as the baseline was measured")
         console.say(f"  hint: to compare all the same: {one_line(names)}; or write a new baseline: --update")
 
 

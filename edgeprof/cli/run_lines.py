@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from edgeprof.cli import console, on_device_lines, tables
 from edgeprof.cli.effect_lines import headline
 from edgeprof.records import ADVICE, Candidate, Method, Ranking, Run
+from edgeprof.records.advice import advice
 
 NARROWEST = 40
 
@@ -61,7 +62,7 @@ def _lines(run: Run, ranking: Ranking) -> Iterator[tuple[int, str]]:
         yield 0, ""
         yield 0, "What to do about what is not trusted:"
     for reason in reasons:
-        yield 3, f"{reason}: {ADVICE[reason]}"
+        yield 3, f"{reason}: {advice(ranking.method)[reason]}"
 
 
 def _starting(one: Candidate) -> str:

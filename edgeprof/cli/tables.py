@@ -13,6 +13,7 @@ from rich.table import Table
 
 from edgeprof.cli import console
 from edgeprof.records import ADVICE, Artifact, Candidate, Cluster, Failure, Ranking, Rejected, Run, Trained
+from edgeprof.records.advice import advice
 
 if TYPE_CHECKING:
     from edgeprof.api.types import Estimate
@@ -247,7 +248,7 @@ def tell_ranking(result: Ranking) -> None:
             twice = " (measured twice)" if one.attempts > 1 else ""
             console.say(f"not trusted: {who(one, variants)}{twice}: {'; '.join(one.reasons)}")
     for reason in sorted({reason for one in result.candidates for reason in one.reasons} & set(ADVICE)):
-        console.say(f"  hint: {reason}: {ADVICE[reason]}")
+        console.say(f"  hint: {reason}: {advice(result.method)[reason]}")
     tell_failures(result.failures)
 
 

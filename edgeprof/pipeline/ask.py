@@ -8,8 +8,9 @@ import msgspec
 
 from edgeprof.errors import UsageError
 from edgeprof.records import Method, TestImages
+from edgeprof.records.advice import QUICK_BLOCK_S
 
-QUICK_ROUNDS, QUICK_PRECISION, QUICK_BLOCK_S = 5, 0.10, 0.1
+QUICK_ROUNDS, QUICK_PRECISION = 5, 0.10
 """Student's t with 3 rounds would be twice as wide as with 5."""
 MOST_ROUNDS = 60
 

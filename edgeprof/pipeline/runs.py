@@ -88,7 +88,8 @@ def compare_runs(
     formats = sorted({side.artifact.format for pair in pairs for side in pair})
     bases = [comparable.basis(its.run, _rounds(its.sides), formats) for its in (here, there)]
     differences = comparable.differences(bases[0], bases[1], allow)
-    comparable.check(differences, f"runs {one.run} and {other.run}")
+    earlier = min(one, other, key=lambda run: run.started_at)
+    comparable.check(differences, f"runs {one.run} and {other.run}", comparable.measured_alike(differences, earlier))
     if not pairs:
         raise UsageError(
             f"runs {one.run} and {other.run} have no candidate in common",

@@ -13,6 +13,7 @@ import msgspec
 
 from edgeprof.errors import UsageError, nearest
 from edgeprof.records import DeviceFacts, Measurement, Method, Ranking, Round, Run
+from edgeprof.records.advice import QUICK_BLOCK_S, is_quick
 from edgeprof.records.compared import Basis, Difference
 from edgeprof.records.inputs import Format
 
@@ -26,6 +27,20 @@ PACKAGES: dict[Format, tuple[str, ...]] = {
 """What may run a format, by the names in `DeviceFacts.runtimes`."""
 SAMPLING = ("warmup_s", "warmup_min", "block_s", "block_min", "block_max")
 """Fields of the method that say how a sample is taken. The others say how many are, which the intervals know."""
+METHOD_WORDS: dict[str, str] = {
+    "warmup_s": "warm-up of {:g} s",
+    "warmup_min": "warm-up of at least {} inferences",
+    "block_s": "blocks of {:g} s",
+    "block_min": "at least {} samples a block",
+    "block_max": "at most {} samples a block",
+    "precision": "--precision {:.3g}%",
+    "min_rounds": "at least {} rounds",
+    "max_rounds": "at most {} rounds",
+    "cell_s": "--cell-time {:g}s",
+    "again": "doubtful candidates measured {}",
+    "allow_fallback": "{} --allow-fallback",
+}
+"""A field of the method as people know it: by its option where it has one."""
 
 
 def _clock(facts: DeviceFacts) -> str | None:
@@ -166,8 +181,11 @@ def refused(differences: Iterable[Difference]) -> tuple[Difference, ...]:
     return tuple(one for one in differences if one.spoils and not one.allowed)
 
 
-def check(differences: Iterable[Difference], what: str = "the runs") -> None:
+def check(differences: Iterable[Difference], what: str = "the runs", instead: str = "") -> None:
     """Refuse to compare what cannot be compared.
+
+    Args:
+        instead: a hint how to measure what can be compared.
 
     Raises:
         UsageError: it names each difference with both values, and what allows it.
@@ -176,7 +194,27 @@ def check(differences: Iterable[Difference], what: str = "the runs") -> None:
     if against:
         said = "; ".join(f"{one.name}: {one.one} against {one.other}" for one in against)
         flags = " ".join(f"--allow {one.name}" for one in against)
-        raise UsageError(f"{what} are not comparable: {said}", hint=f"if that is what you want to compare: {flags}")
+        hints = (*([instead] if instead else []), f"if that is what you want to compare: {flags}")
+        raise UsageError(f"{what} are not comparable: {said}", hint="; ".join(hints))
+
+
+def measured_alike(differences: Iterable[Difference], earlier: Run) -> str:
+    """How to measure now as an earlier run was; empty where options do not make two runs alike.
+
+    A board or a kernel is not changed by an option, so it is told only where nothing else stands in the way.
+    """
+    if [one.name for one in refused(differences)] != ["method"]:
+        return ""
+    usual = _sampling(Method())
+    if _sampling(earlier.method) not in (usual, {**usual, "block_s": QUICK_BLOCK_S}):
+        return ""
+    what = f"run --training {earlier.training}" if earlier.training else "profile FILES"
+    option = " --quick" if is_quick(earlier.method) else ""
+    return f"measure as run {earlier.run} was: edgeprof {what} --device {earlier.device}{option} --fresh"
+
+
+def _sampling(method: Method) -> dict[str, float]:
+    return {name: getattr(method, name) for name in SAMPLING}
 
 
 def _packages(one: Basis, other: Basis) -> list[tuple[str, bool]]:
@@ -195,15 +233,22 @@ def _fields(one: Method, other: Method, names: Sequence[str]) -> tuple[str | Non
     differ = [name for name in names if getattr(one, name) != getattr(other, name)]
     if not differ:
         return None, None
-    return _told(one, differ), _told(other, differ)
+    quick = "block_s" in differ and is_quick(one) != is_quick(other)
+    return _told(one, differ, quick), _told(other, differ, quick)
 
 
-def _told(method: Method, names: Sequence[str]) -> str:
-    return ", ".join(f"{name} {_value(getattr(method, name))}" for name in names)
+def _told(method: Method, names: Sequence[str], quick: bool) -> str:
+    """In words; `quick`: one of the two was measured with `--quick` and the other was not."""
+    said = ", ".join(METHOD_WORDS[name].format(_value(name, getattr(method, name))) for name in names)
+    return f"measured {'with' if is_quick(method) else 'without'} --quick ({said})" if quick else said
 
 
-def _value(value: object) -> str:
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else f"{value:g}"
+def _value(name: str, value: float) -> float | str:
+    if name == "again":
+        return "twice" if value else "once"
+    if name == "allow_fallback":
+        return "with" if value else "without"
+    return 100 * value if name == "precision" else value
 
 
 def _cores(basis: Basis) -> str:

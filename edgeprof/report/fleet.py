@@ -9,6 +9,7 @@ import msgspec
 
 from edgeprof import __version__
 from edgeprof.records import ADVICE, Candidate, Failure, Fleet, Ranking, Record
+from edgeprof.records.advice import advice_of_all
 from edgeprof.report import budget, findings, fleet_proxies, words
 from edgeprof.report.drawing import to_svg
 from edgeprof.report.odds import Curves
@@ -70,7 +71,7 @@ def fleet_page(fleet: Fleet, spreads: Sequence[Spreads], known: Sequence[Mapping
     ]
     return render_page(
         "fleet.html",
-        advice=ADVICE,
+        advice=advice_of_all(one.method for one in rankings),
         fleet=fleet,
         rankings=rankings,
         candidates=candidates,

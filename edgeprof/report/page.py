@@ -15,6 +15,7 @@ import msgspec
 from edgeprof import __version__
 from edgeprof.errors import MissingPackageError
 from edgeprof.records import ADVICE, Candidate, Measurement, Ranking, to_json
+from edgeprof.records.advice import advice
 from edgeprof.report import (
     budget,
     effect,
@@ -49,7 +50,7 @@ def page(ranking: Ranking, measurements: Sequence[Measurement]) -> str:
     """
     return render_page(
         "report.html",
-        advice=ADVICE,
+        advice=advice(ranking.method),
         **_context(ranking, measurements),
         **sections(ranking, measurements, row_ids(ranking.candidates)),
         data=_script_data(ranking),

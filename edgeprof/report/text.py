@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from edgeprof.records import ADVICE, Candidate, Effect, Fleet, Ranking
+from edgeprof.records.advice import advice
 from edgeprof.report import effect as effects
 from edgeprof.report import energy as energies
 from edgeprof.report import fleet_proxies, precision
@@ -59,7 +60,9 @@ def summary(ranking: Ranking) -> str:
         lines = [_doubt(one, names) for one in doubtful]
         found = dict.fromkeys(reason for one in doubtful for reason in one.reasons if reason in ADVICE)
         parts += ["## Not trusted", "\n".join(lines)]
-        parts += ["\n".join(f"- *{reason}*: {escape(ADVICE[reason])}" for reason in found)] if found else []
+        parts += (
+            ["\n".join(f"- *{reason}*: {escape(advice(ranking.method)[reason])}" for reason in found)] if found else []
+        )
     if ranking.on_device:
         parts += ["## On the device", _ON_DEVICE, "\n".join(_on_device(ranking, names))]
     spent = energies.told(ranking)

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeprof.errors import UsageError
+from edgeprof.pipeline.ask import method_of
 from edgeprof.rank import comparable
 from edgeprof.records import Method, PowerMode
 from edgeprof.records.compared import Basis
@@ -75,6 +76,57 @@ def test_what_is_not_known_to_matter_is_only_told(other: Basis, name: str) -> No
 def test_another_way_to_take_samples_is_refused_and_another_number_of_them_told() -> None:
     quick = msgspec.structs.replace(ONE, method=Method(block_s=0.1, min_rounds=5, again=False))
     assert names(quick) == {"method": True, "effort": False}
+
+
+def test_every_field_of_the_method_is_told_by_its_option_or_in_words() -> None:
+    """The names in the code are in no page, so they help nobody who compares runs."""
+    other = msgspec.structs.replace(
+        ONE,
+        method=Method(
+            precision=0.005,
+            min_rounds=5,
+            max_rounds=6,
+            cell_s=9,
+            again=False,
+            warmup_s=1,
+            warmup_min=2,
+            block_s=2,
+            block_min=3,
+            block_max=4,
+            allow_fallback=True,
+        ),
+    )
+    method, effort = comparable.differences(ONE, other)
+    assert method.other == (
+        "warm-up of 1 s, warm-up of at least 2 inferences, blocks of 2 s, at least 3 samples a block, at most 4 samples"
+        " a block"
+    )
+    assert effort.one.startswith("--precision 1%, at least 9 rounds, at most 30 rounds, --cell-time 5s, doubtful")
+    assert "--precision 0.5%" in effort.other
+    assert "measured once" in effort.other
+    assert "with --allow-fallback" in effort.other
+    assert not any(name in method.one + effort.one for name in Method.__struct_fields__ if "_" in name)
+
+
+def test_a_quick_run_and_a_full_one_are_told_by_the_option_with_the_command_that_makes_them_alike() -> None:
+    quick = method_of(quick=True)
+    other = msgspec.structs.replace(ONE, method=quick)
+    found = comparable.differences(other, ONE)
+    assert (found[0].one, found[0].other) == (
+        "measured with --quick (blocks of 0.1 s)",
+        "measured without --quick (blocks of 0.15 s)",
+    )
+    run = msgspec.structs.replace(rank_records.RUN, run="r1", device="pi", training="demo", method=quick)
+    hint = "measure as run r1 was: edgeprof run --training demo --device pi --quick --fresh"
+    assert comparable.measured_alike(found, run) == hint
+    full = msgspec.structs.replace(run, training=None, method=Method())
+    assert comparable.measured_alike(found, full).endswith("edgeprof profile FILES --device pi --fresh")
+    with pytest.raises(UsageError, match="with --quick") as refusal:
+        comparable.check(found, instead=hint)
+    assert refusal.value.hint == f"{hint}; if that is what you want to compare: --allow method"
+    assert comparable.measured_alike(comparable.differences(other, changed(kernel="x")), run) == ""
+    unusual = msgspec.structs.replace(run, method=Method(warmup_s=3))
+    assert comparable.measured_alike(found, unusual) == "", "no option asks for that"
 
 
 def test_other_cores_to_run_on_are_refused() -> None:
