@@ -62,7 +62,8 @@ def choose(
     check(asked)
     candidates = ranking.candidates
     if asked.max_energy_mj is not None and candidates and all(one.energy_mj is None for one in candidates):
-        raise unmeasured("a limit on energy cannot be kept to", candidates, f"run {ranking.run} on {ranking.device}")
+        where = f"run {ranking.run} on {ranking.device}"
+        raise unmeasured("a limit on energy cannot be kept to", candidates, where, ranking.facts)
     refusals = {one.job: refused(one, asked) for one in candidates}
     fit = sorted((one for one in candidates if not refusals[one.job]), key=lambda one: merit(one, asked))
     chosen = fit[0] if fit else None
