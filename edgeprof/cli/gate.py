@@ -82,7 +82,12 @@ def gate(
         ),
     ] = None,
     time: Annotated[str, typer.Option(help="Most time for measuring again, or for --calibrate: 90s, 10m.")] = "10m",
-    update: Annotated[bool, typer.Option("--update", help="Write the baseline of what is there now.")] = False,
+    update: Annotated[
+        bool,
+        typer.Option(
+            "--update", help="Measure first, then write the baseline of what is there now; with --run, of that run."
+        ),
+    ] = False,
     calibrate: Annotated[
         bool,
         typer.Option(
@@ -164,6 +169,7 @@ def gate(
 def _tell_written(path: Path, baseline: Baseline, as_json: bool, *, new: bool) -> None:
     from edgeprof.cli import gate_lines
 
+    doubtful = [one for one in baseline.candidates if not one.trusted]
     if as_json:
         console.print_json(
             {
@@ -171,12 +177,17 @@ def _tell_written(path: Path, baseline: Baseline, as_json: bool, *, new: bool) -
                 "baseline": str(path),
                 "run": baseline.run,
                 "candidates": len(baseline.candidates),
+                "not_trusted": len(doubtful),
                 "calibration": baseline.calibration,
             }
         )
         return
+    if new and doubtful:
+        console.say(
+            f"warning: {len(doubtful)} of {len(baseline.candidates)} candidates are not trusted: of their latency a"
+            " gate can say little, but where the file is the same; measure on a quiet device before you commit this"
+        )
     print(f"{console.shown_path(path)}: {len(baseline.candidates)} candidates of run {baseline.run}")
-    doubtful = [one for one in baseline.candidates if not one.trusted]
     for one in doubtful if new else ():
         console.say(f"not trusted: {one.label}: {'; '.join(one.reasons)}")
     if baseline.calibration is not None:

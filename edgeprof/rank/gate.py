@@ -75,6 +75,8 @@ class Judged:
     judgements: tuple[Judgement, ...]
     notes: tuple[str, ...] = ()
     open: tuple[Key, ...] = field(default=())
+    untrusted: int = 0
+    """Candidates whose latency passes on numbers that are not trusted."""
 
 
 def key(one: BaselineCandidate) -> Key:
@@ -111,6 +113,7 @@ def judge(
     alpha = FALSE_FAILURE / max(1, len(before) * gate_limit.random_limits(limits))
     found: list[Judgement] = []
     open_keys: list[Key] = []
+    untrusted = 0
     for name, old in before.items():
         if name not in now:
             found.append(_absent(old, failures))
@@ -129,6 +132,7 @@ def judge(
             )
         )
         found += told
+        untrusted += any(_passes_untrusted(one, old, now[name]) for one in told)
         if any(one.open for one in told) and not (more and more.over):
             open_keys.append(name)
     if limits.budget_ms is not None and not facts.differences:
@@ -137,10 +141,17 @@ def judge(
     notes = [*facts.told, *(f"not in the baseline, so not judged: {label}" for label in new)]
     if baseline.calibration is None and any(one.how in ("run", "again") and one.limit in LATENCY for one in found):
         notes.append("the baseline is not calibrated: how much this device differs from run to run is not known")
-    return Judged(tuple(found), tuple(notes), tuple(open_keys))
+    return Judged(tuple(found), tuple(notes), tuple(open_keys), untrusted)
 
 
 LATENCY = ("p50", "p90", "p99")
+
+
+def _passes_untrusted(one: Judgement, before: BaselineCandidate, now: BaselineCandidate) -> bool:
+    """Whether a latency passes and a number behind it is not trusted; what is measured in turn has its own trust."""
+    if one.limit not in LATENCY or one.verdict != "pass" or one.how == "in turn":
+        return False
+    return not before.trusted or (not now.trusted and one.how != "again")
 
 
 def result(
@@ -163,7 +174,7 @@ def result(
         again=again,
         verdict=verdict,
         exit_code=EXIT_CODES[verdict],
-        reason=_sentence(verdict, judged.judgements),
+        reason=_sentence(verdict, judged.judgements, judged.untrusted),
         limits=limits,
         judgements=judged.judgements,
         differences=facts.differences,
@@ -184,14 +195,16 @@ def verdict_of(judgements: Sequence[Judgement]) -> GateVerdict:
     return "pass" if judgements else "cannot tell"
 
 
-def _sentence(verdict: GateVerdict, judgements: Sequence[Judgement]) -> str:
+def _sentence(verdict: GateVerdict, judgements: Sequence[Judgement], untrusted: int) -> str:
     if not judgements:
         return "there was nothing to judge"
     mine = [one for one in judgements if one.verdict == verdict]
     if verdict == "pass":
         over = sum(one.reason.startswith(gate_limit.OVER_BEFORE) for one in mine)
         known = f"; {over} over the budget are so in the baseline too" if over else ""
-        return f"nothing got worse: {len(mine) - over} limits held{known}"
+        candidates = f"{untrusted} candidate{'' if untrusted == 1 else 's'}"
+        doubt = f"; latency of {candidates} was not trusted" if untrusted else ""
+        return f"nothing got worse: {len(mine) - over} limits held{known}{doubt}"
     first = mine[0]
     rest = f"; and {len(mine) - 1} more" if len(mine) > 1 else ""
     return f"{first.candidate}: {first.limit}: {first.reason}{rest}"

@@ -99,6 +99,28 @@ def test_the_baselines_own_file_passes_whatever_the_device_does_unless_facts_wer
     assert told.verdict == "cannot tell"
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "count"), [(False, True, 1), (True, False, 1), (False, False, 1), (True, True, 0)]
+)
+def test_a_pass_on_numbers_that_are_not_trusted_says_so_in_its_verdict(before: bool, after: bool, count: int) -> None:
+    reasons = {True: (), False: ("other load",)}
+    old = baseline(candidate(trusted=before, reasons=reasons[before]), calibration=CALIBRATED)
+    found = gates.judge(old, baseline(candidate(trusted=after, reasons=reasons[after])), DEFAULT)
+    told = gates.result(found, old, DEFAULT, file="b.json", run="r2")
+    assert (told.verdict, found.untrusted) == ("pass", count)
+    assert told.reason == "nothing got worse: 4 limits held" + (
+        "; latency of 1 candidate was not trusted" if count else ""
+    )
+
+
+def test_what_was_measured_in_turn_has_its_own_trust() -> None:
+    doubtful = now(trusted=False, reasons=("other load",))
+    found = gates.judge(baseline(calibration=CALIBRATED), baseline(doubtful), DEFAULT, again=again(1.0))
+    assert (gates.verdict_of(found.judgements), found.untrusted) == ("pass", 0)
+    no_latency = msgspec.structs.replace(DEFAULT, latency=())
+    assert gates.judge(baseline(calibration=CALIBRATED), baseline(doubtful), no_latency).untrusted == 0
+
+
 def test_facts_that_differ_leave_the_latency_open_and_name_themselves_and_exact_limits_are_judged_all_the_same() -> (
     None
 ):
