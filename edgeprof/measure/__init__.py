@@ -9,7 +9,7 @@ from edgeprof.measure.metering import energies, energy, forewarn
 from edgeprof.measure.operators import operators
 from edgeprof.measure.outputs import collected
 from edgeprof.measure.pair import Side, pair_result, settle
-from edgeprof.measure.plan import bound_cores, cells, has_runtime
+from edgeprof.measure.plan import cells, has_runtime, refuse_impossible
 from edgeprof.measure.ready import UNUSABLE, ready
 from edgeprof.measure.run import collect, measure
 from edgeprof.measure.session import Session
@@ -24,7 +24,6 @@ __all__ = [
     "Session",
     "Shape",
     "Side",
-    "bound_cores",
     "cells",
     "collect",
     "collected",
@@ -44,6 +43,7 @@ __all__ = [
     "providers",
     "read_inputs",
     "ready",
+    "refuse_impossible",
     "settle",
     "shapes",
     "verdict",

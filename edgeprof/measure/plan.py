@@ -73,6 +73,37 @@ def bound_cores(device: Device, facts: DeviceFacts) -> tuple[int, ...] | None:
     return facts.clusters[-1 if device.cores == "big" else 0].cores
 
 
+def refuse_impossible(device: Device, facts: DeviceFacts) -> None:
+    """Refuse threads and cores with which no cell can be measured, before a run begins.
+
+    Raises:
+        UsageError: a core is not there or may not be used, or every thread count is above the cores; or see
+            `bound_cores`.
+    """
+    bound = bound_cores(device, facts)
+    if device.nvpmodel is not None:  # the mode that is set for the run may bring cores back
+        return
+    known = sorted(core for one in facts.clusters for core in one.cores)
+    absent = sorted(set(bound or ()) - set(known)) if known else []
+    if absent:
+        raise UsageError(
+            f"core {', '.join(map(str, absent))} does not exist or may not be used;"
+            f" usable: {', '.join(map(str, known))}",
+            where=device.name,
+            hint=f"--cores, or cores in devices/{device.name}.toml",
+        )
+    cores = facts.cores if bound is None else len(bound)
+    # "all" always fits.
+    counts = [cores if count == "all" else count for count in device.threads]
+    if counts and min(counts) > cores:
+        where = "its cores setting names" if device.cores is not None else "the device has"
+        raise UsageError(
+            f"{min(counts)} threads are asked for, and {where} {cores} core" + ("s" if cores != 1 else ""),
+            where=device.name,
+            hint=f"at most {cores}: --threads, or threads in devices/{device.name}.toml",
+        )
+
+
 def _identity(artifact: Artifact, device: Device, threads: int) -> Identity:
     return Identity(
         model=artifact.model,

@@ -63,7 +63,7 @@ def run(
 
     def reach(at: At) -> Run:
         found = measuring.facts(at.connection, full=False)
-        measuring.bound_cores(at.device, found)
+        measuring.refuse_impossible(at.device, found)
         if ask.energy:
             measuring.forewarn(found, at.progress)
         wanted[at.device.name] = fitting(wanted[at.device.name], found, bool(asked), at.progress)
@@ -207,7 +207,7 @@ def profile_files(
 
 
 def _greet(at: At) -> None:
-    measuring.bound_cores(at.device, measuring.facts(at.connection, full=False))
+    measuring.refuse_impossible(at.device, measuring.facts(at.connection, full=False))
 
 
 def _light(outcome: Outcome) -> Outcome:

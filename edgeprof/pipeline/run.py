@@ -46,7 +46,7 @@ def run(
     with target.connect(board, store, progress) as connection:
         # Before hours of training: can the device be reached at all?
         found = measuring.facts(connection, full=False)
-        measuring.bound_cores(board, found)
+        measuring.refuse_impossible(board, found)
         if ask.energy:
             measuring.forewarn(found, progress)
         wanted = fitting(wanted, found, bool(asked), progress)
@@ -109,7 +109,7 @@ def profile_on(
 ) -> Outcome:
     """`profile` over a connection that stands."""
     found = measuring.facts(connection, full=False)
-    measuring.bound_cores(device, found)
+    measuring.refuse_impossible(device, found)
     if ask.energy:
         measuring.forewarn(found, progress)
     # Other inputs, and other names for the same bytes, are another plan.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from edgeprof import measure, pipeline
 from edgeprof.progress import Silent
 from edgeprof.records import Device, Run
 from edgeprof.store import Store
+from edgeprof.suite import builtin_root
 
 HERE = Device(name="localhost", transport="local", threads=(1,))
 FORMATS = ("onnx", "openvino", "tflite")
@@ -156,18 +159,43 @@ def test_what_is_wrong_with_one_file_does_not_keep_the_others_from_being_ranked(
 
 
 @pytest.mark.slow
-def test_threads_above_the_cores_and_cores_that_do_not_exist_are_told(tmp_path: Path) -> None:
+def test_threads_above_the_cores_are_told_and_the_others_are_measured(tmp_path: Path) -> None:
     edgeprof("init", ".", cwd=tmp_path)
     ready_models.onnx_file(tmp_path / "good.onnx")
-    (tmp_path / "devices" / "odd.toml").write_text('transport = "local"\nthreads = [1]\ncores = [0, 999]\n')
     (tmp_path / "devices" / "many.toml").write_text('transport = "local"\nthreads = [999, 1]\n')
-    for device, words in (("odd", "core 999 does not exist"), ("many", "999 threads were asked for")):
-        done = edgeprof("profile", "good.onnx", "-d", device, "--quick", "--json", cwd=tmp_path, code=None)
-        ranking = json.loads(done.stdout)
-        assert len(ranking["candidates"]) == (device == "many")
-        (failure,) = ranking["failures"]
-        assert words in failure["error"]
-        assert failure["hint"], failure
+    done = edgeprof("profile", "good.onnx", "-d", "many", "--quick", "--json", cwd=tmp_path, code=None)
+    ranking = json.loads(done.stdout)
+    assert len(ranking["candidates"]) == 1
+    (failure,) = ranking["failures"]
+    assert "999 threads were asked for" in failure["error"]
+    assert failure["hint"], failure
+
+
+@pytest.mark.parametrize(
+    ("line", "options", "words"),
+    [
+        ("", ["--cores", "999"], "core 999 does not exist"),
+        ("", ["--cores", "0,999"], "core 999 does not exist"),
+        ("", ["--threads", "999"], "999 threads are asked for"),
+        ("cores = [0, 999]", [], "core 999 does not exist"),
+        ("threads = [999]", [], "999 threads are asked for"),
+    ],
+)
+def test_what_no_core_of_the_device_can_do_is_refused_once_and_no_run_begins(
+    tmp_path: Path, line: str, options: list[str], words: str
+) -> None:
+    """It would fail for each candidate, with the hint each time, and leave a finished run and a report of nothing."""
+    shutil.copytree(builtin_root() / "training", tmp_path / "training")
+    shutil.copytree(builtin_root() / "exporters", tmp_path / "exporters")
+    (tmp_path / "devices").mkdir()
+    (tmp_path / "devices" / "odd.toml").write_text(f'transport = "local"\n{line}\n')
+    files = [str(ready_models.onnx_file(tmp_path / name)) for name in ("one.onnx", "two.onnx")]
+    said = edgeprof("profile", *files, "-d", "odd", "--quick", *options, cwd=tmp_path, code=2)
+    assert said.stderr.count(words) == 1
+    assert "in devices/odd.toml" in " ".join(said.stderr.split())
+    assert not (tmp_path / "reports").exists()
+    with contextlib.closing(Store(tmp_path / ".edgeprof", read_only=True)) as store:
+        assert list(store.all(Run.KIND, Run)) == []
 
 
 @pytest.mark.slow

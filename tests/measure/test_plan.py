@@ -8,7 +8,7 @@ import tiny_models
 
 from edgeprof.errors import UsageError
 from edgeprof.measure import cells
-from edgeprof.measure.plan import bound_cores
+from edgeprof.measure.plan import bound_cores, refuse_impossible
 from edgeprof.records import Artifact, Cluster, Device, DeviceFacts
 from edgeprof.store import Store
 
@@ -104,3 +104,16 @@ def test_a_cell_knows_the_provider_that_the_device_file_asks_for(artifact: Artif
     assert [cell.provider for cell in made] == ["CUDAExecutionProvider"]
     made, _ = cells([artifact], device(threads=(1,), providers={"openvino": "GPU"}), FACTS)
     assert [cell.provider for cell in made] == [None]
+
+
+def test_what_can_be_measured_at_all_is_not_refused() -> None:
+    """Cores that nobody told of, one thread count that fits, a power mode that is yet to be set."""
+    six = Cluster(cores=(0, 1, 2, 3), cpu="Cortex-A78AE", max_mhz=1500.0, capacity=1024)
+    known = msgspec.structs.replace(FACTS, clusters=(six,))
+    refuse_impossible(device(cores=(7,), threads=(1,)), FACTS)
+    refuse_impossible(device(threads=(8, 1)), known)
+    refuse_impossible(device(cores=(2, 3), threads=("all",)), known)
+    refuse_impossible(device(cores=(4, 5), threads=(2,), nvpmodel=0), known)
+    for asked in ({"cores": (3, 4)}, {"threads": (8,)}, {"cores": (1,), "threads": (2,)}):
+        with pytest.raises(UsageError):
+            refuse_impossible(device(**asked), known)
