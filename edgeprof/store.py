@@ -83,7 +83,7 @@ class Store:
         return self._decode(kind, rows[0], cls) if rows else None
 
     def all(self, kind: str, cls: type[R], run: str | None = None) -> list[R]:
-        """All records of a kind (of one run), in the order they were first written."""
+        """All records of a kind (of one run), in the order they were last written: a run, when it was finished."""
         sql = "SELECT key, schema, body FROM records WHERE kind=? AND (? IS NULL OR run=?) ORDER BY rowid"
         rows = self._query(sql, (kind, run, run))
         return [self._decode(kind, row, cls) for row in rows]

@@ -59,7 +59,8 @@ class ReadingMethods(Based):
             return self._found(store, device, run)
 
     def finished_runs(self, device: str | None = None) -> tuple[Run, ...]:
-        """Finished runs (of a device) that measured something, the oldest first; no comparisons.
+        """Finished runs (of a device) that measured something, in the order in which they were finished; no
+        comparisons.
 
         Raises:
             UsageError: nothing has been made in this folder.

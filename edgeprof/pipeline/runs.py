@@ -53,8 +53,10 @@ def _one(store: Store, word: str, device: str | None) -> Run:
 
 
 def _before(store: Store, this: Run) -> Run:
-    """The newest finished run before `this` on its device."""
-    earlier = [one for one in finished(store, this.device) if one.started_at <= this.started_at and one.run != this.run]
+    """The run on its device that was finished last before `this`: the order of `latest` and of `show runs`."""
+    runs = finished(store, this.device)
+    place = next((number for number, one in enumerate(runs) if one.run == this.run), 0)
+    earlier = runs[:place]
     if not earlier:
         raise UsageError(
             f"there is no finished run before {this.run} on {this.device}",
@@ -64,9 +66,12 @@ def _before(store: Store, this: Run) -> Run:
 
 
 def finished(store: Store, device: str | None = None) -> list[Run]:
-    """Finished runs (of a device) that measured something, the oldest first."""
+    """Finished runs (of a device) that measured something, in the order in which they were finished.
+
+    One that was interrupted and taken up later may have begun before others that were finished before it.
+    """
     runs = [one for one in store.all(Run.KIND, Run) if one.finished and not one.pair and device in (None, one.device)]
-    return sorted((one for one in runs if store.count(Round.KIND, one.run)), key=lambda one: (one.started_at, one.run))
+    return [one for one in runs if store.count(Round.KIND, one.run)]
 
 
 def compare_runs(

@@ -13,6 +13,8 @@ from stored_runs import Kind
 from typer.testing import CliRunner
 
 from edgeprof.cli.app import app
+from edgeprof.records import Run
+from edgeprof.store import Store
 
 
 def compare(root: Path, *arguments: str, code: int = 0) -> tuple[str, str]:
@@ -74,6 +76,24 @@ def test_latest_and_previous_are_of_one_device(store: Path) -> None:
     assert (told["one"], told["other"]) == (NAMES[2], NAMES[3])
     told = json.loads(compare(store, "previous", NAMES[1], "--json")[0])
     assert told["one"] == NAMES[0]
+
+
+def test_latest_and_previous_follow_the_order_of_show_runs_where_one_was_taken_up_later(tmp_path: Path) -> None:
+    """What began first may have been finished last: then it is the latest, and nothing may call it the previous one."""
+    names = stored_runs.write(tmp_path, [Kind(), Kind(), Kind()])
+    opened = Store(tmp_path / ".edgeprof")
+    first = opened.get(Run.KIND, names[0], Run)
+    assert first is not None
+    opened.put(Run.KIND, names[0], first, run=names[0])
+    opened.close()
+    order = [names[1], names[2], names[0]]
+    shown = json.loads(edgeprof("--work", str(tmp_path), "show", "runs", "--json", cwd=tmp_path).stdout)
+    assert [one["run"] for one in shown["runs"]] == order
+    told = json.loads(compare(tmp_path, "previous", "latest", "--json")[0])
+    assert (told["one"], told["other"]) == (names[2], names[0])
+    told = json.loads(compare(tmp_path, "previous", names[2], "--json")[0])
+    assert told["one"] == names[1]
+    assert "no finished run before" in refused("--work", str(tmp_path), "compare", "previous", names[1])
 
 
 @pytest.mark.parametrize(
