@@ -73,7 +73,7 @@ def choose(
     thin to decide, how much longer to measure. With several devices: one file that keeps to the limits on all of them.
     """
     from edgeprof.api.asking import limits as check_limits
-    from edgeprof.cli import choice_lines
+    from edgeprof.cli import choice_lines, which_run
 
     options: Options = context.obj
     limits: Limiting = {
@@ -105,7 +105,11 @@ def choose(
         open_ones = [one for one in for_all.each if one.undecided is not None]
         found = bool(for_all.chosen)
     else:
-        this = suite.find_run(names[0] if names else None, run=run).run
+        its = suite.find_run(names[0] if names else None, run=run)
+        this = its.run
+        if not as_json:
+            wanted = min_top1 is not None or maximize is Goal.top1
+            which_run.tell(suite, its, named=run is not None, accuracy=wanted)
         if measure_more:
             with console.progress() as progress:
                 more = suite.measure_more(this, budget, limit_s=limit_s, wait_s=wait_s, progress=progress, **limits)

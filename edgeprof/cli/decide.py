@@ -70,7 +70,7 @@ def rank(
     as_json: AsJson = False,
 ) -> None:
     """The ranking of a run, recomputed from its raw samples."""
-    from edgeprof.cli import on_device_lines, tables
+    from edgeprof.cli import on_device_lines, tables, which_run
 
     options: Options = context.obj
     suite = options.api()
@@ -78,6 +78,7 @@ def rank(
     if as_json:
         console.print_record(found.ranking)
     else:
+        which_run.tell(suite, found.outcome.run, named=run is not None, accuracy="top1" in by)
         tables.tell_ranking(found.ranking)
         on_device_lines.tell_on_device(found.ranking)
 
