@@ -16,7 +16,7 @@ from edgeprof.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from edgeprof.api.types import Estimate, Explanation
-    from edgeprof.records import Training
+    from edgeprof.records import Artifact, Identity, Training
     from edgeprof.suite import Suite as Files
 
 DataSet = Literal["digits", "imagefolder", "cifar10", "cifar100", "tiny_imagenet"]
@@ -83,7 +83,7 @@ class MakingMethods(Based):
 
         Args:
             exporters: files of `exporters/`; None: the recipe's, else all.
-            out: a folder to which the files are copied under readable names.
+            out: a folder to which each file is copied as it is ready, under a readable name.
 
         Raises:
             UsageError: there is no such recipe or exporter.
@@ -94,10 +94,18 @@ class MakingMethods(Based):
         recipe = self._place.recipe(training)
         wanted = pipeline.exporters(self._place.files, exporters, None, recipe)
         with self._place.working(f"export --training {recipe.name}", wait_s) as store:
+            written: dict[tuple[Identity, str], list[Path]] = {}
+
+            def copied(artifact: Artifact) -> None:
+                if out is not None:
+                    key = artifact.identity, artifact.artifact_sha
+                    written[key] = pipeline.write_artifact(store, artifact, Path(out))
+
             trained, failures = pipeline.train(self._place.files, store, recipe, progress or Silent())
-            artifacts, more = pipeline.export(store, trained, wanted, progress or Silent())
-            written = pipeline.write_artifacts(store, artifacts, Path(out)) if out is not None else []
-        return Exported(tuple(artifacts), tuple(trained), tuple(wanted), (*failures, *more), tuple(written))
+            artifacts, more = pipeline.export(store, trained, wanted, progress or Silent(), copied)
+        # In the order of the files, not in that in which they were ready.
+        files = [path for one in artifacts for path in written.get((one.identity, one.artifact_sha), [])]
+        return Exported(tuple(artifacts), tuple(trained), tuple(wanted), (*failures, *more), tuple(files))
 
     def explain(self, made: Exported, *, wait_s: float = 0.0, progress: Progress | None = None) -> Explained:
         """Where exported files lose accuracy: of each that names fewer images rightly than its checkpoint, gives other

@@ -12,7 +12,7 @@ import select
 import shutil
 import tempfile
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -98,11 +98,15 @@ def export_all(
     *,
     workers: int = WORKERS,
     deadline_s: float = DEADLINE_S,
+    done: Callable[[Artifact], None] | None = None,
 ) -> Results:
     """Every cell, in the order of `pairs`; those that exist are taken from the store and not counted as progress.
 
     A cell that fails becomes a Failure and the others go on. At most `workers` run at once, fewer on fewer cores. When
     interrupted, the workers are killed and all that was finished is kept.
+
+    Args:
+        done: called with each file as it is ready; what it raises ends the export as an interruption does.
 
     Raises:
         MissingPackageError: a package is not installed; nothing was begun.
@@ -110,7 +114,11 @@ def export_all(
     """
     # Closed at once when interrupted, not when the traceback is gone: that ends the workers.
     with closing(_outcomes(store, pairs, progress, workers, deadline_s)) as coming:
-        outcomes = dict(coming)
+        outcomes = {}
+        for place, outcome in coming:
+            outcomes[place] = outcome
+            if done is not None and isinstance(outcome, Artifact):
+                done(outcome)
     artifacts, failures = [], []
     for place in sorted(outcomes):
         outcome = outcomes[place]

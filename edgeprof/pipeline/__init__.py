@@ -5,7 +5,7 @@ from edgeprof.pipeline.compare import Subject, compare
 from edgeprof.pipeline.devices import clean, doctor, probe
 from edgeprof.pipeline.explain import Explanation, LayerError, checkpoint_for, explain_exported, explain_file
 from edgeprof.pipeline.grid import estimate
-from edgeprof.pipeline.make import export, exporters, train, write_artifacts
+from edgeprof.pipeline.make import export, exporters, train, write_artifact
 from edgeprof.pipeline.read import Outcome, assemble, effect_of, find_run, store_root
 from edgeprof.pipeline.run import profile, profile_exported, profile_files, run
 from edgeprof.target.trust import Presented, accept, presented
@@ -41,5 +41,5 @@ __all__ = [
     "run",
     "store_root",
     "train",
-    "write_artifacts",
+    "write_artifact",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -129,9 +129,13 @@ def fitting(wanted: Sequence[Exporter], device: DeviceFacts, named: bool, progre
 
 
 def export(
-    store: Store, trained: Sequence[Trained], wanted: Sequence[Exporter], progress: Progress
+    store: Store,
+    trained: Sequence[Trained],
+    wanted: Sequence[Exporter],
+    progress: Progress,
+    done: Callable[[Artifact], None] | None = None,
 ) -> tuple[list[Artifact], list[Failure]]:
-    """Every checkpoint by every exporter; what exists is reused."""
+    """Every checkpoint by every exporter; what exists is reused. `done` gets each file as it is ready."""
     from edgeprof.export import cells as stage
 
     pairs = [(checkpoint, exporter) for checkpoint in trained for exporter in wanted]
@@ -140,17 +144,17 @@ def export(
         progress.note(f"export: reusing {ready} of {len(pairs)} files")
     if ready < len(pairs):
         progress.start("export", len(pairs) - ready)
-    artifacts, failures = stage.export_all(store, pairs, progress)
+    artifacts, failures = stage.export_all(store, pairs, progress, done=done)
     if ready < len(pairs):
         progress.finish("export")
     return artifacts, failures
 
 
-def write_artifacts(store: Store, artifacts: Sequence[Artifact], folder: Path) -> list[Path]:
-    """Copy artifacts into a folder under readable names, each with a .json beside it."""
+def write_artifact(store: Store, artifact: Artifact, folder: Path) -> list[Path]:
+    """Copy an artifact into a folder under a readable name, with a .json beside it."""
     from edgeprof.export import files
 
-    return [path for artifact in artifacts for path in files.write_files(store, artifact, folder)]
+    return files.write_files(store, artifact, folder)
 
 
 def failure(stage: Stage, identity: Identity, error: EdgeprofError) -> Failure:

@@ -247,6 +247,25 @@ def test_an_interruption_ends_the_workers_and_keeps_what_is_finished(exported: E
     assert list(store.scratch.iterdir()) == []
 
 
+def test_each_file_is_handed_out_as_it_is_ready(exported: Exported, store: Store) -> None:
+    """So that an interruption leaves those that were ready with the user, too."""
+    handed: list[Artifact] = []
+
+    def once(artifact: Artifact) -> None:
+        if handed:
+            raise KeyboardInterrupt
+        handed.append(artifact)
+
+    pairs = [(exported.trained, FP32["onnx"]), (exported.trained, OLD_ONNX)]
+    with pytest.raises(KeyboardInterrupt):
+        export_all(store, pairs, Told(), done=once)
+    assert handed[0] in store.all(Artifact.KIND, Artifact)
+    assert workers_of(store) == []
+    again: list[Artifact] = []
+    artifacts, _ = export_all(store, pairs, Told(), done=again.append)
+    assert sorted(one.artifact_sha for one in again) == sorted(one.artifact_sha for one in artifacts)
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_no_worker_outlives_the_process_that_began_it(
     exported: Exported, store: Store, tmp_path: Path, how: int
