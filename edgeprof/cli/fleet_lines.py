@@ -63,6 +63,8 @@ def _tell_tables(answer: Fleet) -> None:
         "Median ms of each device, in brackets the places that it may hold there (95% for all at once). thr: threads."
     )
     print("!: not trusted. -: not measured there. Ordered by the mean of the places.")
+    if not all(tables.placed(one) for one in ranked):
+        print("(-): nothing is trusted there, so there are no places.")
 
 
 def order(rankings: Sequence[Ranking]) -> list[Row]:
@@ -94,7 +96,8 @@ def side_by_side(rows: Sequence[Row], rankings: Sequence[Ranking]) -> Table:
     cells = []
     for ranking in rankings:
         table.add_column(escape(ranking.device), no_wrap=True, justify="right")
-        cells.append({row(one): _cell(one) for one in ranking.candidates})
+        placed = tables.placed(ranking)
+        cells.append({row(one): _cell(one, placed) for one in ranking.candidates})
     for one in rows:
         which = (escape(one.init or "-"), "-" if one.seed is None else str(one.seed)) if several else ()
         shown = (found.get(one, "-") for found in cells)
@@ -102,8 +105,9 @@ def side_by_side(rows: Sequence[Row], rankings: Sequence[Ranking]) -> Table:
     return table
 
 
-def _cell(one: Candidate) -> str:
+def _cell(one: Candidate, placed: bool) -> str:
     places = str(one.rank) if one.rank_low == one.rank_high else f"{one.rank_low}-{one.rank_high}"
+    places = places if placed else "-"
     told = f"{tables.milliseconds(one.median_ms)} ({places})"
     return f"{told} " if one.trusted else f"[yellow]{told}![/yellow]"
 

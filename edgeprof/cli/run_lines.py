@@ -38,9 +38,12 @@ def _lines(run: Run, ranking: Ranking) -> Iterator[tuple[int, str]]:
     yield from ((0, line) for line in on_device_lines.lines(ranking, named=False))
     there = {one.job: one for one in ranking.on_device}
     several = len({(one.init, one.seed) for one in ranking.candidates}) > 1
+    placed = tables.placed(ranking)
+    if ranking.candidates and not placed:
+        yield 0, tables.NO_PLACES
     for one in ranking.candidates:
         yield 0, ""
-        yield 0, f"{one.rank}. {tables.who(one, several)}"
+        yield 0, f"{f'{one.rank}.' if placed else '-'} {tables.who(one, several)}"
         interval = tables.spread(one.median_low_ms, one.median_high_ms)
         bounds = "no interval" if interval == "-" else f"95% interval {interval}"
         rounds = f"{one.samples} samples in {one.rounds} rounds" + (", measured twice" if one.attempts > 1 else "")

@@ -173,6 +173,7 @@ def ranking(result: Ranking, width: int) -> Table:
     return _ranking(result, set())
 
 
+NO_PLACES = "Nothing is trusted, so there are no places."
 NEAR_FRONT = 0.05
 """Candidates behind the front are marked where it is at least this probable that they stand on it."""
 _COLUMNS = {"intervals", "sizes", "reason"}
@@ -183,6 +184,8 @@ def _ranking(result: Ranking, columns: set[str]) -> Table:
     shown: dict[str, Callable[[Candidate], str]] = {
         "rank": _rank if "intervals" in columns else lambda one: str(one.rank)
     }
+    if not placed(result):
+        shown["rank"] = lambda one: "-"
     shown["model"] = lambda one: escape(one.model)
     if several:
         shown["init"] = lambda one: escape(one.init or "-")
@@ -225,6 +228,11 @@ def _mark(one: Candidate, reason: bool) -> str:
     return f"untrusted: {escape(one.reasons[0])}{more}"
 
 
+def placed(result: Ranking) -> bool:
+    """Whether there are places: where nothing is trusted, every one may belong anywhere."""
+    return any(one.trusted for one in result.candidates)
+
+
 def _rank(one: Candidate) -> str:
     return str(one.rank) if one.rank_low == one.rank_high else f"{one.rank} ({one.rank_low}-{one.rank_high})"
 
@@ -235,12 +243,14 @@ def tell_ranking(result: Ranking) -> None:
     if result.candidates:
         out = console.out()
         out.print(ranking(result, out.width))
-        print("rank (low-high): places it may hold, 95% for all at once. thr: threads.")
+        places = "rank (low-high): places it may hold, 95% for all at once." if placed(result) else NO_PLACES
+        print(f"{places} thr: threads.")
         if any(one.energy_mj is not None for one in result.candidates):
             print("mJ: energy of an inference, all that the device's power sensor counts.")
         if "=" in result.by:
             print("score: the weighted product of what was asked for, as a multiple of the best one's.")
-        print("front: nothing is both faster and more accurate. untrusted: may belong anywhere, so listed last.")
+        if placed(result):
+            print("front: nothing is both faster and more accurate. untrusted: may belong anywhere, so listed last.")
     else:
         console.say(f"nothing was measured in run {result.run}")
     for one in result.candidates:

@@ -97,6 +97,7 @@ def fleet_page(fleet: Fleet, spreads: Sequence[Spreads], known: Sequence[Mapping
         effect=None,
         seed_spreads=None,
         failure_name=words.failure_name,
+        all_placed=all(words.placed(one.candidates) for one in rankings),
         doubtful=sum(not one.trusted for one in candidates),
         doubtful_reasons=list(dict.fromkeys(each for one in candidates for each in one.reasons if each in ADVICE)),
         by=findings.BY.get(rankings[0].by, rankings[0].by) if rankings else "",

@@ -88,12 +88,13 @@ def _environment() -> jinja2.Environment:
         # Names come from files, devices and converters: nothing in them may reorder or hide text.
         finalize=lambda value: words.clean(value) if type(value) is str else value,
     )
-    for filter_ in (words.number, words.ms, words.percent, words.megabytes, words.place, words.drop, effect.points):
+    shown = (words.number, words.ms, words.percent, words.megabytes, words.place, words.drop, effect.points)
+    for filter_ in (*shown, words.placed):
         environment.filters[filter_.__name__] = filter_
     environment.filters |= {"tau": proxies.tau, "tau_span": proxies.tau_span, "signed": fleet_proxies.signed}
     environment.globals |= {"span": words.span, "percent_span": words.percent_span, "plural": words.plural}
     environment.globals |= {"points_span": effect.points_span, "drop_span": words.drop_span}
-    environment.globals |= {"limit_fields": budget.LIMITS}
+    environment.globals |= {"no_places": words.NO_PLACES, "limit_fields": budget.LIMITS}
     return environment
 
 
@@ -148,6 +149,7 @@ def _context(ranking: Ranking, measurements: Sequence[Measurement]) -> dict[str,
         "doubtful_reasons": list(
             dict.fromkeys(reason for one in ranking.candidates for reason in one.reasons if reason in ADVICE)
         ),
+        "placed": words.placed(ranking.candidates),
         "doubtful": [one for one in ranking.candidates if not one.trusted],
         "order": findings.BY.get(ranking.by, ranking.by),
         "ordered_by": words.ordered_by(ranking.by),

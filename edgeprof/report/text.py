@@ -13,6 +13,7 @@ from edgeprof.report.findings import BY, headline
 from edgeprof.report.fleet import lines
 from edgeprof.report.on_device import there
 from edgeprof.report.words import (
+    NO_PLACES,
     Names,
     clean,
     drop,
@@ -24,6 +25,7 @@ from edgeprof.report.words import (
     percent,
     percent_span,
     place,
+    placed,
     plural,
     span,
 )
@@ -90,11 +92,13 @@ def fleet_summary(fleet: Fleet) -> str:
             "| " + " | ".join(["Model", "Exported as", "Threads", "Top-1 %", *devices]) + " |",
             "|---|---|---:|---:|" + "---:|" * len(devices),
         ]
+        places = [placed(one.candidates) for one in rankings]
         for line in found:
             one, variant = line.first, names.variant(line.first)
             model = escape(one.model + (f" ({variant})" if variant else ""))
             cells = [model, escape(one.exporter), str(one.threads), percent(one.top1)]
-            rows.append("| " + " | ".join([*cells, *(_there(each) for each in line.there)]) + " |")
+            there = (_there(each, known) for each, known in zip(line.there, places, strict=True))
+            rows.append("| " + " | ".join([*cells, *there]) + " |")
         parts += [
             "\n".join(rows),
             "Median ms on each device with its 95% interval; in square brackets the places that it may hold there. *!*:"
@@ -130,10 +134,10 @@ def _fleet_proxies(fleet: Fleet) -> list[str]:
     return parts
 
 
-def _there(one: Candidate | None) -> str:
+def _there(one: Candidate | None, known: bool) -> str:
     if one is None:
         return "–"
-    shown = f"{number(one.median_ms)} ({span(one.median_low_ms, one.median_high_ms)}) &#91;{place(one)}&#93;"
+    shown = f"{number(one.median_ms)} ({span(one.median_low_ms, one.median_high_ms)}) &#91;{place(one, known)}&#93;"
     return shown if one.trusted else f"{shown} *!*"
 
 
@@ -167,14 +171,14 @@ def _table(ranking: Ranking, names: Names) -> list[str]:
         right.insert(-1, True)
     lines = ["| " + " | ".join(columns) + " |", "|" + "|".join("---:" if one else "---" for one in right) + "|"]
     for one in ranking.candidates:
-        cells = _cells(one, names)
+        cells = _cells(one, names, placed(ranking.candidates))
         if by is not None:
             cells.insert(-1, by.shown(one))
         lines.append("| " + " | ".join(cells) + " |")
     return lines
 
 
-def _cells(one: Candidate, names: Names) -> list[str]:
+def _cells(one: Candidate, names: Names, known: bool) -> list[str]:
     variant = names.variant(one)
     high = "" if one.p90_high_ms is None else f" (at most {number(one.p90_high_ms)})"
     accuracy = "–" if one.top1 is None else f"{percent(one.top1)} ({percent_span(one.top1_low, one.top1_high)})"
@@ -183,7 +187,7 @@ def _cells(one: Candidate, names: Names) -> list[str]:
     if one.top1_drop:
         notes.append(f"drop {drop(one.top1_drop)} ({drop_span(one.top1_drop_low, one.top1_drop_high)})")
     return [
-        place(one),
+        place(one, known),
         escape(one.model + (f" ({variant})" if variant else "")),
         escape(one.exporter),
         str(one.threads),
@@ -282,10 +286,16 @@ def _energy(found: energies.Told, names: Names) -> list[str]:
 
 
 def _legend(ranking: Ranking) -> str:
+    known = placed(ranking.candidates)
     return (
-        f"Places are by {BY.get(ranking.by, escape(ranking.by))}; where the data cannot tell candidates apart, a place"
-        " is a range (95%, for all at once). Values in brackets are 95% intervals. *front*: no other candidate is both"
-        " faster and more accurate."
+        (
+            f"Places are by {BY.get(ranking.by, escape(ranking.by))}; where the data cannot tell candidates apart, a"
+            " place is a range (95%, for all at once)."
+            if known
+            else NO_PLACES
+        )
+        + " Values in brackets are 95% intervals."
+        + (" *front*: no other candidate is both faster and more accurate." if known else "")
         + (
             " *drop*: points of top-1 lost against the checkpoint, on the same images."
             if any(one.top1_drop for one in ranking.candidates)

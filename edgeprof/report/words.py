@@ -123,8 +123,18 @@ def ordered_by(by: str) -> Ordered | None:
     return None
 
 
-def place(one: Candidate) -> str:
-    """The bounds of a rank: "2" or "2 to 5"."""
+NO_PLACES = "Nothing is trusted, so there are no places."
+
+
+def placed(candidates: Sequence[Candidate]) -> bool:
+    """Whether there are places: where nothing is trusted, every one may belong anywhere."""
+    return any(one.trusted for one in candidates)
+
+
+def place(one: Candidate, known: bool = True) -> str:
+    """The bounds of a rank: "2" or "2 to 5"; a dash where there are no places."""
+    if not known:
+        return UNKNOWN
     return str(one.rank_low) if one.rank_low == one.rank_high else f"{one.rank_low} to {one.rank_high}"
 
 
