@@ -50,7 +50,6 @@ METHODS: dict[str, tuple[Callable[..., object], ...]] = {
 KEYWORDS: dict[str, tuple[str, ...]] = {
     "wait": ("wait_s",),
     "time": ("limit_s",),
-    "time_limit": ("limit_s",),
     "cell_time": ("cell_s",),
     "older_than": ("older_than_s",),
     "device": ("device", "devices"),

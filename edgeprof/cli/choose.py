@@ -59,7 +59,9 @@ def choose(
             help="Where the data leave the choice open, measure just the candidates in question until they do not.",
         ),
     ] = False,
-    time_limit: Annotated[str, typer.Option(help="Most time for --measure-more: 90s, 10m.")] = "10m",
+    time: Annotated[
+        str, typer.Option("--time", "--time-limit", help="Most time for --measure-more: 90s, 10m.")
+    ] = "10m",
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit 7 where more measuring could still change the choice.")
     ] = False,
@@ -85,7 +87,7 @@ def choose(
         "maximize": maximize.value,
     }
     check_limits(budget, **limits)
-    limit_s, wait_s = seconds(time_limit, "--time-limit"), seconds(wait, "--wait")
+    limit_s, wait_s = seconds(time, "--time"), seconds(wait, "--wait")
     suite = options.api()
     names = _devices(suite, device)
     if run is not None and len(names) > 1:

@@ -27,8 +27,10 @@ def chosen(root: Path, *arguments: str) -> Result:
     return CliRunner().invoke(app, ["--work", str(root), "choose", "--measure-more", *arguments])
 
 
-def test_a_choice_that_is_not_open_is_told(root: Path) -> None:
-    said = chosen(root, "--budget", "1us", "--time-limit", "1s")
+@pytest.mark.parametrize("option", ["--time", "--time-limit"])
+def test_a_choice_that_is_not_open_is_told(root: Path, option: str) -> None:
+    """By the name of the option that `compare` and `gate` have, and by the one it had first."""
+    said = chosen(root, "--budget", "1us", option, "1s")
     assert said.exit_code == 1, said.output
     assert "nothing more was measured" in said.stderr
     assert "--fresh" in said.stderr  # one of them is not trusted
