@@ -97,6 +97,7 @@ def fleet_page(fleet: Fleet, spreads: Sequence[Spreads], known: Sequence[Mapping
         effect=None,
         seed_spreads=None,
         failure_name=words.failure_name,
+        fronts=any(one.pareto for one in candidates),
         all_placed=all(words.placed(one.candidates) for one in rankings),
         doubtful=sum(not one.trusted for one in candidates),
         doubtful_reasons=list(dict.fromkeys(each for one in candidates for each in one.reasons if each in ADVICE)),

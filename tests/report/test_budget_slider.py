@@ -146,7 +146,7 @@ def untrusted() -> Ranking:
     """As scrambled, but nothing is trusted, of the training that `edgeprof run` takes."""
     ranking = scrambled(5)
     rows = tuple(
-        msgspec.structs.replace(one, trusted=False, reasons=("other load", f"reason {at}"))
+        msgspec.structs.replace(one, trusted=False, pareto=False, reasons=("other load", f"reason {at}"))
         for at, one in enumerate(ranking.candidates)
     )
     return msgspec.structs.replace(ranking, candidates=rows, training="demo", device="my board")
@@ -180,6 +180,12 @@ def test_where_trust_alone_is_wanting_the_page_says_what_choose_says(visit: Open
             assert choice.reason.endswith(again)
             assert again == "To measure again: edgeprof run --fresh --device 'my board'"
     assert len(counts) > 2
+    assert page.locator("#scatter [data-to]").count()
+    assert page.locator("#scatter [data-to].out").count() == 0, "all pale would be none to be seen"
+    words = page.locator("section[aria-labelledby=tradeoff]").inner_text()
+    assert "Pareto front" not in words
+    assert "hollow because nothing is trusted" in words
+    assert "pale is what cannot be chosen" not in words
 
 
 def test_the_slider_works_by_keyboard_and_tells_what_it_does(visit: Open, report: Path) -> None:
@@ -227,12 +233,16 @@ def test_the_budget_is_marked_in_the_plot_and_in_the_table(visit: Open, report: 
         box = boxes[ids[one.job]]
         assert box is not None
         assert (box["x"] + box["width"] / 2 < line["x"]) == (one.median_ms < 5)
+    note = page.locator("#line-note")
+    assert "on an axis of medians" in note.inner_text()
+    assert "the upper end of the p90's interval decides; pale is what cannot be chosen." in note.inner_text()
     row = page.locator("tr.chosen")
     assert row.count() == 1
     assert "chosen" in row.locator(".badge").all_inner_texts()
     assert page.locator("#answer a").first.get_attribute("href") == f"#{row.get_attribute('id')}"
     page.locator("#budget-field").fill("0.001")
     assert page.locator("tr.chosen, .badge.chosen, .budget-line").count() == 0
+    assert not note.is_visible(), "there is no line to speak of"
 
 
 def test_units_are_those_of_the_command_and_nonsense_is_refused(visit: Open, report: Path) -> None:

@@ -150,8 +150,11 @@ if (SECTION) {
     return [build("p", { className: "for-all" }, text), ...again, hinted(box), box];
   };
 
-  // The plot: a line at the budget, and pale what does not meet it.
+  // The plot: a line at the budget, and pale what does not meet it, unless nothing is trusted: then all would be pale.
+  const note = build("p", { className: "hint", id: "line-note", hidden: true });
+  scatter?.after(note);
   const drawLine = (budget, percentile) => {
+    note.hidden = true;
     if (!scatter || scatter.dataset.low === undefined) return;
     const [from, to] = [Number(scatter.dataset.low), Number(scatter.dataset.high)];
     for (const drawing of scatter.querySelectorAll("svg")) {
@@ -171,13 +174,17 @@ if (SECTION) {
       text.textContent = `${say(percentile)} within ${digits(budget)} ms`;
       group.append(made("line", { x1: x, x2: x, y1: 0, y2: size[2] }), text);
       frame.append(group);
+      note.hidden = false;
     }
+    const pale = lists.some((rows) => rows.some((one) => one.trusted)) ? "; pale is what cannot be chosen" : "";
+    note.textContent = "The dashed line is the budget on an axis of medians: a point left of it may still miss the budget, "
+      + `which the upper end of the ${say(percentile)}'s interval decides${pale}.`;
   };
   const mark = (answers) => {
-    const fit = new Set(answers.flatMap((one) => one.fit.map(({ id }) => id)));
+    const seen = new Set(lists.flatMap((rows, at) => (rows.some((one) => one.trusted) ? answers[at]?.fit ?? [] : rows).map(({ id }) => id)));
     const chosen = new Set(answers.filter((one) => one.chosen).map((one) => one.chosen.id));
     document.querySelectorAll("#scatter [data-to]").forEach((point) => {
-      point.classList.toggle("out", !fit.has(point.dataset.to));
+      point.classList.toggle("out", !seen.has(point.dataset.to));
       point.classList.toggle("chosen", chosen.has(point.dataset.to));
     });
     document.querySelectorAll("tr.chosen").forEach((row) => {
