@@ -38,7 +38,7 @@ from edgeprof.records import (
 )
 from edgeprof.store import Store, writing
 
-EXPORT_VERSION = 2
+EXPORT_VERSION = 3
 """Raised when the same inputs would give another file or other numbers."""
 DEADLINE_S = 20 * 60.0
 """How long a worker may be silent: for a whole conversion, or between two batches of its evaluation."""

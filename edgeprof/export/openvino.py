@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -50,7 +52,19 @@ def convert(
         )
     for key, value in about.items():
         model.set_rt_info(value, key.split("."))
+    _name_by_place(model)
     path = out / "model.xml"
     openvino.save_model(model, path, compress_to_fp16=exporter.precision == "fp16")
     between.unlink()
     return [path, path.with_suffix(".bin")]
+
+
+def _name_by_place(model: Any) -> None:
+    """Number anew what OpenVINO named itself: its count goes on through a process, so that the bytes would tell what
+    else was exported there before."""
+    operators = model.get_ordered_ops()
+    own = [one for one in operators if re.fullmatch(rf"{one.get_type_name()}_[0-9]+", one.get_friendly_name())]
+    taken = {one.get_friendly_name() for one in operators} - {one.get_friendly_name() for one in own}
+    free = (number for number in itertools.count() if not any(name.endswith(f"_{number}") for name in taken))
+    for one, number in zip(own, free, strict=False):
+        one.set_friendly_name(f"{one.get_type_name()}_{number}")
