@@ -274,4 +274,4 @@ def test_what_cannot_be_trusted_is_marked(done: Done) -> None:
     one = ranking(done, "pi", onnx=(1, 1.5))
     doubtful = msgspec.structs.replace(one.candidates[0], trusted=False)
     table = side_by_side(order([one]), [msgspec.structs.replace(one, candidates=(doubtful,))])
-    assert [str(cell) for cell in table.columns[-1].cells] == ["[yellow]1.5 (1)![/yellow]"]
+    assert [str(cell) for cell in table.columns[-1].cells] == ["[yellow]1.5 (-)![/yellow]"]
