@@ -68,7 +68,7 @@ def difference(written: bytes, recomputed: bytes) -> str | None:
 
 
 def _read(arrow: Any, data: bytes) -> Any:
-    """The table in a file, without pyarrow's threads: one that lets go of a Python object at Python's end aborts it."""
+    """The table in a file, without pyarrow's threads: one that still has a Python object at the end aborts it."""
     import pyarrow.parquet
 
     return pyarrow.parquet.ParquetFile(arrow.BufferReader(data), pre_buffer=False).read(use_threads=False)
