@@ -114,8 +114,8 @@ class Budgets(Record):
     data: str
     """JSON: the `limits`, the names of the `files`, and the `candidates`, a list for each device. Of each candidate:
     the id of its row, its name, the number of its file, null or why it is not trusted, the place of its job among the
-    jobs; both ends of the interval of its top-1 and its test images; the values that `limits` hold; value and upper bound
-    in ms of each of `PERCENTILES`; and the curves of `report.odds`, where they are known."""
+    jobs; both ends of the interval of its top-1 and its test images; the values that `limits` hold; value and upper
+    bound in ms of each of `PERCENTILES`; and the curves of `report.odds`, where they are known."""
 
 
 def budgets(

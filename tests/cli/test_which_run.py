@@ -33,8 +33,8 @@ def test_the_run_is_named_with_what_it_is_of_and_accuracy_is_found_in_the_last_t
         stderr = said(tmp_path, *words).stderr
         assert HINT in stderr
         assert f"--run {names[1]}" in stderr
-    for words in (("rank",), ("choose", "--budget", "20ms", "--maximize", "throughput")):
-        assert HINT not in said(tmp_path, *words).stderr
+    for others in (("rank",), ("choose", "--budget", "20ms", "--maximize", "throughput")):
+        assert HINT not in said(tmp_path, *others).stderr
     assert said(tmp_path, "choose", "--budget", "20ms", "--json").stdout.startswith("{")
 
 
